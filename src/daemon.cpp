@@ -1,0 +1,244 @@
+#include "daemon.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "relevo/core/backoff.hpp"
+#include "relevo/core/error.hpp"
+#include "relevo/core/heartbeat.hpp"
+#include "relevo/core/outage.hpp"
+#include "relevo/http/http_server.hpp"
+#include "relevo/kafka/embedded.hpp"
+#include "relevo/kafka/publisher.hpp"
+#include "relevo/metrics/metrics.hpp"
+#include "relevo/postgres/dead_events.hpp"
+#include "relevo/postgres/inspector.hpp"
+#include "relevo/postgres/migrator.hpp"
+#include "relevo/postgres/outbox.hpp"
+#include "relevo/postgres/positions.hpp"
+#include "relevo/postgres/statement_names.hpp"
+#include "relevo/relay/relay.hpp"
+#include "upkeep.hpp"
+#include "wiring.hpp"
+
+namespace relevo {
+namespace {
+
+using namespace std::chrono_literals;
+using core::ErrorKind;
+using core::IntegrationError;
+
+// A loop that has not turned for so long is stuck; longer than any single step may take.
+constexpr auto kStuckAfter = 60s;
+
+relay::Session connect_session(const postgres::ConnectOptions& options, const std::string& holder,
+                               int shards) {
+  auto reading = std::make_shared<postgres::Connection>(options);
+  auto writing = std::make_shared<postgres::Connection>(options);
+  return {std::make_unique<postgres::TickSource>(reading),
+          std::make_unique<postgres::OutboxSource>(reading, shards),
+          std::make_unique<postgres::PayloadSource>(writing),
+          std::make_unique<postgres::PositionStore>(writing, shards),
+          std::make_unique<postgres::DeadEvents>(writing, holder)};
+}
+
+std::string roles_text(const std::vector<std::string>& roles) {
+  std::string text;
+  for (const auto& role : roles) text += (text.empty() ? "" : ",") + role;
+  return text;
+}
+
+}  // namespace
+
+struct Daemon::Parts {
+  Parts(const config::Config& config, core::Log& log);
+
+  bool wait_for_schema();
+  void start();
+  void stop();
+  http::Health live() const;
+  http::Health ready() const;
+  bool database_ok() const { return relay->ready() && leases.connected(); }
+  std::string scrape();
+
+  const config::Config& config;
+  core::Log& log;
+  const core::Clock& clock = core::system_clock();
+  boost::asio::io_context control;
+  // First of all: threads started later inherit nothing that could take the signals away.
+  boost::asio::signal_set signals{control, SIGTERM, SIGINT};
+  bool stop_asked = false;
+  std::atomic<bool> schema_fits{false};
+  std::atomic<bool> stopping{false};
+
+  metrics::Metrics metrics;
+  const std::string instance;
+  const postgres::ConnectOptions database;
+  std::optional<kafka::EmbeddedKafka> embedded;
+  std::optional<kafka::KafkaPublisher> publisher;
+  feed::LeaseKeeper leases;
+  std::optional<relay::Relay> relay;
+  Upkeep upkeep;
+  http::HttpServer http;
+};
+
+Daemon::Parts::Parts(const config::Config& c, core::Log& l)
+    : config(c),
+      log(l),
+      metrics(version(), postgres::statement_names(), clock),
+      instance(instance_name(c)),
+      database(connect_options(c, [this](std::string_view name, std::chrono::nanoseconds duration) {
+        metrics.query_finished(name, duration);
+      })),
+      leases(
+          instance, c.relay.lease_ttl,
+          [this] {
+            return std::make_unique<postgres::LeaseStore>(
+                database, postgres::ReplicaInfo{std::string(version()), host_name(),
+                                                roles_text(config.roles)});
+          },
+          l, clock),
+      upkeep(database, metrics, l, clock),
+      http(c.http.listen.empty() ? "127.0.0.1:0" : c.http.listen,
+           {[this] { return live(); }, [this] { return ready(); },
+            [this] { return scrape(); }, "relevo " + std::string(version())}) {
+  auto options = publisher_options(config);
+  if (config.kafka.embedded) {
+    embedded.emplace();
+    options.client.bootstrap_servers = embedded->bootstrap();
+    options.embedded = &*embedded;
+  }
+  publisher.emplace(std::move(options), log, clock);
+  relay.emplace(relay_options(config),
+                relay::Relay::Ports{[this] { return connect_session(database, instance, config.relay.shards); },
+                                    leases, *publisher, metrics, log, clock});
+}
+
+http::Health Daemon::Parts::live() const {
+  const auto now = clock.now();
+  http::Health health;
+  const auto check = [&](std::string name, const core::Heartbeat& heartbeat) {
+    const auto age = heartbeat.age(now);
+    health.checks.push_back({std::move(name), !age || *age < kStuckAfter, {}});
+  };
+  check("relay", relay->heartbeat());
+  check("leases", leases.heartbeat());
+  check("upkeep", upkeep.heartbeat());
+  return health;
+}
+
+http::Health Daemon::Parts::ready() const {
+  http::Health health;
+  health.checks.push_back({"running", !stopping, stopping ? "stopping" : ""});
+  health.checks.push_back({"schema", schema_fits, schema_fits ? "" : "waiting for PostgreSQL and its schema"});
+  health.checks.push_back({"postgres", database_ok(), database_ok() ? "" : "not connected"});
+  const bool kafka_ok = relay->kafka_reachable();
+  health.checks.push_back({"kafka", kafka_ok, kafka_ok ? "" : "no broker answers"});
+  return health;
+}
+
+std::string Daemon::Parts::scrape() {
+  metrics.postgres_up(database_ok());
+  metrics.kafka_up(relay->kafka_reachable());
+  return metrics.scrape();
+}
+
+// Waits for a database with a schema this program can work with; returns false when asked to stop.
+bool Daemon::Parts::wait_for_schema() {
+  core::Outage outage("postgres", log, clock);
+  core::Backoff backoff(100ms, 2s);
+  bool said = false;
+  while (!stop_asked) {
+    try {
+      postgres::Migrator migrator(database);
+      outage.recovered();
+      const auto state = migrator.state();
+      if (state.fit == postgres::Fit::kProgramTooOld) {
+        throw IntegrationError(ErrorKind::kMisconfigured, "schema version",
+                               "the database needs a program of schema version " +
+                                   std::to_string(state.oldest_program_version) + " or newer; this one has " +
+                                   std::to_string(postgres::Migrator::program_version()) +
+                                   ": install a newer relevo");
+      }
+      if (state.fit == postgres::Fit::kFits) {
+        const int shards = postgres::Inspector(database).surroundings().shards;
+        if (shards != config.relay.shards) {
+          throw IntegrationError(ErrorKind::kMisconfigured, "relay.shards",
+                                 "is " + std::to_string(config.relay.shards) +
+                                     ", but the database has " + std::to_string(shards) +
+                                     " shards in use; set it to " + std::to_string(shards));
+        }
+        schema_fits = true;
+        return true;
+      }
+      if (!std::exchange(said, true)) {
+        log.warn("waiting for the schema: run `relevo migrate`",
+                 {{"version", state.version}, {"needed", postgres::Migrator::program_version()}});
+      }
+    } catch (const IntegrationError& error) {
+      if (error.kind() == ErrorKind::kMisconfigured) throw;
+      outage.failed(error.what());
+    }
+    control.run_for(backoff.next());
+  }
+  return false;
+}
+
+void Daemon::Parts::start() {
+  log.info("starting", {{"version", version()}, {"instance", instance}, {"roles", roles_text(config.roles)}});
+  if (embedded) {
+    log.info("embedded kafka listening", {{"bootstrap", embedded->bootstrap()}});
+  }
+  if (!config.http.listen.empty()) {
+    http.start();
+    log.info("http listening", {{"listen", config.http.listen}, {"port", http.port()}});
+  }
+  if (!wait_for_schema()) return;
+  leases.start();
+  relay->start();
+  upkeep.start();
+}
+
+void Daemon::Parts::stop() {
+  stopping = true;
+  relay->stop();
+  upkeep.stop();
+  leases.stop();
+  http.stop();
+  log.info("stopped");
+}
+
+Daemon::Daemon(config::Config config, core::Log& log) : config_(std::move(config)), log_(log) {}
+
+Daemon::~Daemon() = default;
+
+int Daemon::run() {
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    parts_ = std::make_unique<Parts>(config_, log_);
+    auto& parts = *parts_;
+    parts.signals.async_wait([&](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      parts.stop_asked = true;
+      parts.log.info("signal", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+      // The next one finds no handler: it ends the process at once.
+      std::signal(SIGTERM, SIG_DFL);
+      std::signal(SIGINT, SIG_DFL);
+    });
+    parts.start();
+    parts.control.restart();
+    if (!parts.stop_asked) parts.control.run();
+    parts.stop();
+    return exit_code::kOk;
+  } catch (const IntegrationError& error) {
+    log_.error("cannot start", {{"what", error.operation()}, {"reason", error.detail()}});
+    if (parts_) parts_->stop();
+    return error.kind() == ErrorKind::kMisconfigured ? exit_code::kMisconfigured : exit_code::kFailed;
+  }
+}
+
+}  // namespace relevo

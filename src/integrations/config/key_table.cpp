@@ -1,0 +1,188 @@
+#include "key_table.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <type_traits>
+#include <utility>
+
+#include "redact.hpp"
+
+namespace relevo::config {
+
+namespace {
+
+template <class T>
+constexpr std::string_view kTypeName = "whole number";
+template <>
+constexpr std::string_view kTypeName<std::string> = "text";
+template <>
+constexpr std::string_view kTypeName<Secret> = "text, secret";
+template <>
+constexpr std::string_view kTypeName<bool> = "true or false";
+template <>
+constexpr std::string_view kTypeName<milliseconds> = "duration";
+template <>
+constexpr std::string_view kTypeName<List> = "list";
+template <>
+constexpr std::string_view kTypeName<Map> = "map";
+
+template <class T>
+constexpr Shape kShape = std::is_same_v<T, List> ? Shape::kList
+                         : std::is_same_v<T, Map> ? Shape::kMap
+                                                  : Shape::kScalar;
+
+Shown show_field(const Secret& value) { return redact_url(value.reveal()); }
+Shown show_field(const Map& value) { return redact_properties(value); }
+template <class T>
+Shown show_field(const T& value) {
+  return show(value);
+}
+
+// field: a generic lambda from Config& to the field, so that reading and showing cannot disagree.
+template <class Field>
+Key key(std::string path, std::string rule, std::string meaning, Field field) {
+  using T = std::remove_cvref_t<decltype(field(std::declval<Config&>()))>;
+  return Key{std::move(path),
+             kShape<T>,
+             std::string(kTypeName<T>),
+             std::move(rule),
+             std::move(meaning),
+             [field](Config& config, const Raw& raw) { return read(raw, field(config)); },
+             [field](const Config& config) { return show_field(field(config)); }};
+}
+
+#define RELEVO_FIELD(member) [](auto& config) -> auto& { return config.member; }
+
+std::vector<Key> build_table() {
+  std::vector<Key> table;
+  const auto add = [&table](std::string path, std::string rule, std::string meaning, auto field) {
+    table.push_back(key(std::move(path), std::move(rule), std::move(meaning), field));
+  };
+
+  add("roles", "at least one; this version: `relay`", "what this process does", RELEVO_FIELD(roles));
+  add("instance", "at most 63 printable characters",
+      "name of this replica in `relevo.replica`; empty: host name and a random suffix", RELEVO_FIELD(instance));
+
+  add("database.url", "libpq URI or key=value string", "the database that holds the outbox",
+      RELEVO_FIELD(database.url));
+  add("database.password_file", "", "file whose content is the password; empty: none",
+      RELEVO_FIELD(database.password_file));
+  add("database.prepared_statements", "",
+      "plan statements once per connection; `false` for PgBouncer before 1.21 in transaction mode",
+      RELEVO_FIELD(database.prepared_statements));
+  add("database.connect_timeout", "1s to 5m", "one attempt to connect", RELEVO_FIELD(database.connect_timeout));
+  add("database.statement_timeout", "1s to 10m", "a statement without an answer counts as a lost connection",
+      RELEVO_FIELD(database.statement_timeout));
+
+  add("kafka.bootstrap_servers", "not empty unless `kafka.embedded`", "brokers to begin with, host:port,host:port",
+      RELEVO_FIELD(kafka.bootstrap_servers));
+  add("kafka.topics.create", "", "create a topic on first use", RELEVO_FIELD(kafka.topics.create));
+  add("kafka.topics.partitions", "1 to 10000", "partitions of topics created so",
+      RELEVO_FIELD(kafka.topics.partitions));
+  add("kafka.topics.replication", "-1, or 1 to 32", "replication factor of topics created so; -1: the broker's default",
+      RELEVO_FIELD(kafka.topics.replication));
+  add("kafka.properties", "see below", "librdkafka properties", RELEVO_FIELD(kafka.properties));
+  add("kafka.property_files", "see below", "librdkafka properties read from files: name to path",
+      RELEVO_FIELD(kafka.property_files));
+  add("kafka.embedded", "", "for trying things out: a broker inside this process that keeps nothing",
+      RELEVO_FIELD(kafka.embedded));
+
+  add("relay.delivery", "this version: `at_least_once`", "delivery guarantee", RELEVO_FIELD(relay.delivery));
+  add("relay.topic", "letters, digits, `.`, `_`, `-`, `{aggregate_type}`, `{event_type}`, `{tenant}`",
+      "topic of an event that names none", RELEVO_FIELD(relay.topic));
+  add("relay.source", "a URI reference, not empty", "CloudEvents `source` of the events published here",
+      RELEVO_FIELD(relay.source));
+  add("relay.shards", "a power of two, 1 to 256", "units of work sharing; fixed once the schema is in use",
+      RELEVO_FIELD(relay.shards));
+  add("relay.lease_ttl", "2s to 5m", "a replica that dies is taken over after this long",
+      RELEVO_FIELD(relay.lease_ttl));
+  add("relay.save_interval", "at least 1ms, below a quarter of `relay.lease_ttl`",
+      "how often positions are saved; what was published since is published again after a crash",
+      RELEVO_FIELD(relay.save_interval));
+  add("relay.poll_min", "1ms to `relay.poll_max`", "interval of looking for events under load",
+      RELEVO_FIELD(relay.poll_min));
+  add("relay.poll_max", "`relay.poll_min` to 1s", "interval of looking for events when idle",
+      RELEVO_FIELD(relay.poll_max));
+  add("relay.max_in_flight", "100 to 1000000", "events handed to Kafka and not yet acknowledged",
+      RELEVO_FIELD(relay.max_in_flight));
+
+  add("http.listen", "host:port, `[::1]:9464` for IPv6", "address of probes and metrics; empty: no HTTP",
+      RELEVO_FIELD(http.listen));
+  add("log.level", "`debug`, `info`, `warn`, `error`", "least level written", RELEVO_FIELD(log.level));
+  add("log.format", "`auto`, `json`, `text`", "form of a line; auto: text on a terminal, else JSON",
+      RELEVO_FIELD(log.format));
+  add("shutdown.grace", "1s to 1h", "time to finish after SIGTERM", RELEVO_FIELD(shutdown.grace));
+  return table;
+}
+
+#undef RELEVO_FIELD
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, changed}));
+    }
+  }
+  return row.back();
+}
+
+std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
+
+}  // namespace
+
+const std::vector<Key>& key_table() {
+  static const std::vector<Key> table = build_table();
+  return table;
+}
+
+const Key* find_key(std::string_view path) {
+  const auto& table = key_table();
+  const auto found = std::find_if(table.begin(), table.end(), [&](const Key& k) { return k.path == path; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+bool is_section(std::string_view path) {
+  const std::string prefix = std::string(path) + ".";
+  const auto& table = key_table();
+  return std::any_of(table.begin(), table.end(), [&](const Key& k) { return k.path.starts_with(prefix); });
+}
+
+std::string environment_name(std::string_view path) {
+  std::string name = "RELEVO_";
+  for (const char c : path) {
+    name += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& known) {
+  // Beyond a third of the word a likeness is chance; long words are not worth the work.
+  std::size_t best = word.size() > 100 ? 0 : std::max<std::size_t>(2, word.size() / 3) + 1;
+  std::optional<std::string> found;
+  for (const std::string& candidate : known) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < best) {
+      best = distance;
+      found = candidate;
+    }
+  }
+  return found;
+}
+
+std::optional<std::string> nearest_key(std::string_view path) {
+  std::vector<std::string> known;
+  for (const Key& key : key_table()) {
+    if (last_part(key.path) == last_part(path)) return key.path;  // right name, wrong section
+    known.push_back(key.path);
+    for (auto dot = key.path.find('.'); dot != std::string::npos; dot = key.path.find('.', dot + 1)) {
+      known.push_back(key.path.substr(0, dot));
+    }
+  }
+  return nearest(path, known);
+}
+
+}  // namespace relevo::config

@@ -1,0 +1,19 @@
+// Hides secrets in values that are shown. Errs on the side of hiding: of text that does not parse, nothing
+// is shown.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace relevo::config {
+
+inline constexpr std::string_view kHidden = "***";
+
+// A libpq connection string, URI or key=value, without its passwords.
+std::string redact_url(std::string_view url);
+
+// librdkafka properties: values hidden whose name speaks of a secret.
+std::map<std::string, std::string> redact_properties(const std::map<std::string, std::string>& properties);
+
+}  // namespace relevo::config

@@ -1,0 +1,213 @@
+#include "relevo/config/validate.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <initializer_list>
+#include <string_view>
+
+#include "relevo/config/listen_address.hpp"
+#include "rules.hpp"
+#include "value.hpp"
+
+namespace relevo::config {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+bool is_one_of(std::string_view value, std::initializer_list<std::string_view> known) {
+  return std::find(known.begin(), known.end(), value) != known.end();
+}
+
+bool is_printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
+}
+
+bool is_name_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+         c == '-';
+}
+
+class Checker {
+ public:
+  explicit Checker(const Config& config) : config_(config) {}
+
+  std::vector<Broken> run() {
+    roles();
+    instance();
+    database();
+    kafka();
+    kafka_properties();
+    relay();
+    topic();
+    source();
+    outside();
+    return std::move(broken_);
+  }
+
+ private:
+  void broken(std::string key, std::string message) { broken_.push_back({{std::move(key)}, std::move(message)}); }
+
+  void within(const std::string& key, milliseconds value, milliseconds least, milliseconds most) {
+    if (value >= least && value <= most) return;
+    broken(key, "must be " + to_text(least) + " to " + to_text(most) + ", is " + to_text(value));
+  }
+
+  void within(const std::string& key, std::int64_t value, std::int64_t least, std::int64_t most) {
+    if (value >= least && value <= most) return;
+    broken(key, "must be " + std::to_string(least) + " to " + std::to_string(most) + ", is " + std::to_string(value));
+  }
+
+  void roles() {
+    if (config_.roles.empty()) broken("roles", "at least one role is needed, as in [relay]");
+    for (const std::string& role : config_.roles) {
+      if (role == "relay") continue;
+      const bool announced = is_one_of(role, {"worker", "consumer", "scheduler", "webhooks", "admin"});
+      broken("roles", announced ? "role \"" + role + "\" is not in this version"
+                                : "unknown role " + quoted(role) + "; known: relay");
+    }
+  }
+
+  void instance() {
+    if (config_.instance.size() > 63 || !is_printable(config_.instance)) {
+      broken("instance", "must be at most 63 printable characters");
+    }
+  }
+
+  void database() {
+    const std::string& url = config_.database.url.reveal();
+    const bool uri = url.starts_with("postgresql://") || url.starts_with("postgres://");
+    if (url.empty()) {
+      broken("database.url", "must not be empty");
+    } else if (!uri && (url.find('=') == std::string::npos || url.find("://") < url.find('='))) {
+      broken("database.url", "must be postgresql://user@host/database or libpq's host=… user=… form");
+    }
+    within("database.connect_timeout", config_.database.connect_timeout, 1s, 5min);
+    within("database.statement_timeout", config_.database.statement_timeout, 1s, 10min);
+  }
+
+  void kafka() {
+    const Kafka& kafka = config_.kafka;
+    if (kafka.bootstrap_servers.empty() && !kafka.embedded) {
+      broken_.push_back({{"kafka.bootstrap_servers", "kafka.embedded"}, "must not be empty, as in host:9092,host:9092"});
+    }
+    within("kafka.topics.partitions", kafka.topics.partitions, 1, 10'000);
+    if (kafka.topics.replication != -1) within("kafka.topics.replication", kafka.topics.replication, 1, 32);
+  }
+
+  void kafka_properties() {
+    const auto check_name = [this](const std::string& key, const std::string& name) {
+      if (name.empty() || !std::all_of(name.begin(), name.end(), is_name_character)) {
+        broken(key, quoted(name) + " is not the name of a librdkafka property");
+      } else if (const auto reason = refusal_of_property(name); !reason.empty()) {
+        broken(key, name + " cannot be set: " + std::string(reason));
+      }
+    };
+    for (const auto& [name, value] : config_.kafka.properties) check_name("kafka.properties", name);
+    for (const auto& [name, path] : config_.kafka.property_files) {
+      check_name("kafka.property_files", name);
+      if (path.empty()) broken("kafka.property_files", quoted(name) + " names no file");
+      if (config_.kafka.properties.contains(name)) {
+        broken_.push_back({{"kafka.property_files", "kafka.properties"},
+                           quoted(name) + " is in kafka.properties too; set it in one of them"});
+      }
+    }
+  }
+
+  void relay() {
+    const Relay& relay = config_.relay;
+    if (relay.delivery == "exactly_once") {
+      broken("relay.delivery", "\"exactly_once\" is not in this version; use at_least_once");
+    } else if (relay.delivery != "at_least_once") {
+      broken("relay.delivery", "unknown guarantee " + quoted(relay.delivery) + "; known: at_least_once");
+    }
+    if (relay.shards < 1 || relay.shards > 256 || !std::has_single_bit(static_cast<unsigned>(relay.shards))) {
+      broken("relay.shards", "must be a power of two, 1 to 256, is " + std::to_string(relay.shards));
+    }
+    within("relay.lease_ttl", relay.lease_ttl, 2s, 5min);
+    if (relay.save_interval < 1ms) {
+      broken("relay.save_interval", "must be at least 1ms");
+    } else if (relay.save_interval * 4 >= relay.lease_ttl) {
+      broken_.push_back({{"relay.save_interval", "relay.lease_ttl"},
+                         "must be less than a quarter of relay.lease_ttl (" + to_text(relay.lease_ttl) + "), is " +
+                             to_text(relay.save_interval)});
+    }
+    within("relay.poll_min", relay.poll_min, 1ms, 1s);
+    within("relay.poll_max", relay.poll_max, 1ms, 1s);
+    if (relay.poll_min > relay.poll_max) {
+      broken_.push_back({{"relay.poll_min", "relay.poll_max"},
+                         "must not exceed relay.poll_max (" + to_text(relay.poll_max) + "), is " +
+                             to_text(relay.poll_min)});
+    }
+    within("relay.max_in_flight", relay.max_in_flight, 100, 1'000'000);
+  }
+
+  void topic() {
+    constexpr std::size_t kKafkaLimit = 249;
+    std::string_view rest = config_.relay.topic;
+    if (rest.empty()) return broken("relay.topic", "must not be empty");
+    if (rest == "." || rest == "..") return broken("relay.topic", "Kafka has no topic " + quoted(rest));
+    std::size_t fixed = 0;
+    while (!rest.empty()) {
+      if (rest.front() == '{') {
+        const auto end = rest.find('}');
+        if (end == std::string_view::npos) return broken("relay.topic", "a { is not closed");
+        const std::string_view placeholder = rest.substr(0, end + 1);
+        if (!is_one_of(placeholder, {"{aggregate_type}", "{event_type}", "{tenant}"})) {
+          return broken("relay.topic", "unknown placeholder " + quoted(placeholder) +
+                                           "; known: {aggregate_type}, {event_type}, {tenant}");
+        }
+        rest.remove_prefix(placeholder.size());
+      } else {
+        if (!is_name_character(rest.front())) {
+          return broken("relay.topic", "a topic holds letters, digits, '.', '_' and '-' only");
+        }
+        rest.remove_prefix(1);
+        ++fixed;
+      }
+    }
+    if (fixed > kKafkaLimit) broken("relay.topic", "longer than Kafka's 249 characters");
+  }
+
+  void source() {
+    const std::string& source = config_.relay.source;
+    const bool legal = std::all_of(source.begin(), source.end(), [](char c) {
+      return c > 0x20 && c < 0x7f && std::string_view("<>\"{}|\\^`").find(c) == std::string_view::npos;
+    });
+    if (source.empty()) {
+      broken("relay.source", "must not be empty");
+    } else if (!legal || source.size() > 1'024) {
+      broken("relay.source", "must be a URI reference of at most 1024 characters without spaces, as in /shop/orders");
+    }
+  }
+
+  void outside() {
+    if (!config_.http.listen.empty() && !parse_listen_address(config_.http.listen)) {
+      broken("http.listen", "must be host:port, as in 0.0.0.0:9464 or [::1]:0, is " + quoted(config_.http.listen));
+    }
+    if (!is_one_of(config_.log.level, {"debug", "info", "warn", "error"})) {
+      broken("log.level", "must be debug, info, warn or error, is " + quoted(config_.log.level));
+    }
+    if (!is_one_of(config_.log.format, {"auto", "json", "text"})) {
+      broken("log.format", "must be auto, json or text, is " + quoted(config_.log.format));
+    }
+    within("shutdown.grace", config_.shutdown.grace, 1s, 1h);
+  }
+
+  const Config& config_;
+  std::vector<Broken> broken_;
+};
+
+}  // namespace
+
+std::vector<Broken> broken_rules(const Config& config) { return Checker(config).run(); }
+
+std::vector<Problem> validate(const Config& config) {
+  std::vector<Problem> problems;
+  for (const Broken& broken : broken_rules(config)) problems.push_back({broken.keys.front(), broken.message});
+  return problems;
+}
+
+}  // namespace relevo::config

@@ -1,0 +1,48 @@
+// librdkafka's handles as owners, and how a client of each kind is configured. Included by the sources
+// of this folder only.
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "relevo/kafka/client_options.hpp"
+
+namespace relevo::kafka {
+
+template <auto Destroy>
+struct Deleter {
+  template <typename T>
+  void operator()(T* handle) const {
+    Destroy(handle);
+  }
+};
+
+using Conf = std::unique_ptr<rd_kafka_conf_t, Deleter<rd_kafka_conf_destroy>>;
+using Client = std::unique_ptr<rd_kafka_t, Deleter<rd_kafka_destroy>>;
+using Queue = std::unique_ptr<rd_kafka_queue_t, Deleter<rd_kafka_queue_destroy>>;
+using TopicHandle = std::unique_ptr<rd_kafka_topic_t, Deleter<rd_kafka_topic_destroy>>;
+using Event = std::unique_ptr<rd_kafka_event_t, Deleter<rd_kafka_event_destroy>>;
+using Headers = std::unique_ptr<rd_kafka_headers_t, Deleter<rd_kafka_headers_destroy>>;
+using Error = std::unique_ptr<rd_kafka_error_t, Deleter<rd_kafka_error_destroy>>;
+
+struct ProducerLimits {
+  std::size_t max_in_flight = 0;  // records
+  std::size_t batch_size = 0;     // bytes
+};
+
+// Bytes in flight (as the broker counts them) beyond which no further record is taken.
+constexpr std::size_t kMaxBytesInFlight = 16U << 20U;
+
+// What the user set or our default; the largest batch.size a producer may have.
+std::size_t configured_batch_size(const ClientOptions& options);
+
+// Both throw IntegrationError kMisconfigured.
+Client new_producer(const ClientOptions& options, const ProducerLimits& limits);
+Client new_consumer(const ClientOptions& options, bool read_committed);
+
+Queue main_queue(rd_kafka_t* client);
+
+}  // namespace relevo::kafka

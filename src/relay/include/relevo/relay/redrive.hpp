@@ -1,0 +1,70 @@
+// Publishes dead events that were released (by a person, or because their topic appeared), in the order
+// of their aggregate, and lets the aggregate flow again when none is left. One thread; borrows
+// everything.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "relevo/core/clock.hpp"
+#include "relevo/core/log.hpp"
+#include "relevo/relay/blocked_aggregates.hpp"
+#include "relevo/relay/cloud_events.hpp"
+#include "relevo/relay/dead_events.hpp"
+#include "relevo/relay/metrics.hpp"
+#include "relevo/relay/publisher.hpp"
+#include "relevo/relay/shards.hpp"
+
+namespace relevo::relay {
+
+class Redrive {
+ public:
+  struct Ports {
+    Shards& shards;
+    BlockedAggregates& blocked;
+    Publisher& publisher;
+    Metrics& metrics;
+    core::Log& log;
+    const core::Clock& clock;
+  };
+
+  Redrive(Ports ports, CloudEvents format) : to_(ports), format_(std::move(format)) {}
+
+  // Mirrors the table for the shards now held.
+  void load(DeadEvents& dead);
+
+  // Looks for released events and for topics that appeared, each at its own pace.
+  void work(DeadEvents& dead);
+
+  static bool owns(Ticket ticket);
+  void report(const Report& report);
+  bool busy() const { return !on_their_way_.empty(); }
+  void clear();
+
+ private:
+  struct OnItsWay {
+    feed::RowId id;
+    std::int64_t attempts;
+    core::WallTime created_at;
+  };
+
+  void look_for_skipped(DeadEvents& dead);
+  void look_for_topics(DeadEvents& dead);
+  void send_released(DeadEvents& dead);
+  void finish(DeadEvents& dead);
+  void let_flow(DeadEvents& dead, std::span<const Aggregate> aggregates);
+
+  Ports to_;
+  CloudEvents format_;
+  core::BootTime next_look_{};
+  core::BootTime next_topic_look_{};
+  std::optional<core::WallTime> skips_seen_;  // by the database's clock
+  std::unordered_map<std::uint64_t, OnItsWay> on_their_way_;
+  std::uint64_t tickets_ = 0;
+  std::vector<feed::RowId> published_;
+  std::vector<Refused> refused_;
+};
+
+}  // namespace relevo::relay

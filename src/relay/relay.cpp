@@ -1,0 +1,222 @@
+#include "relevo/relay/relay.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "relevo/core/error.hpp"
+
+namespace relevo::relay {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+constexpr auto kBalanceEvery = 200ms;
+constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
+
+}  // namespace
+
+Relay::Relay(Options options, Ports ports)
+    : options_(std::move(options)),
+      to_(std::move(ports)),
+      postgres_outage_("postgres", to_.log, to_.clock),
+      shards_(to_.leases, to_.log, to_.clock),
+      sender_({shards_, blocked_, to_.publisher, to_.metrics, to_.log, to_.clock},
+              CloudEvents(options_.topic, options_.source), options_.max_in_flight),
+      redrive_({shards_, blocked_, to_.publisher, to_.metrics, to_.log, to_.clock},
+               CloudEvents(options_.topic, options_.source)),
+      kafka_backoff_(50ms, 1000ms),
+      poll_(options_.poll_min) {}
+
+Relay::~Relay() { stop(); }
+
+void Relay::start() {
+  stopping_ = false;
+  heartbeat_.beat(to_.clock.now());
+  thread_ = std::thread([this] { run(); });
+}
+
+void Relay::stop() {
+  stopping_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+void Relay::run() {
+  core::Backoff backoff(50ms, 1000ms);
+  while (!stopping_) {
+    heartbeat_.beat(to_.clock.now());
+    try {
+      if (!connected_) connect();
+      turn();
+      backoff.reset();
+    } catch (const core::IntegrationError& error) {
+      disconnect(error.what());
+      (void)collect(backoff.next());  // what is on its way is still acknowledged
+      check_leases();
+    }
+  }
+  ready_ = false;
+  drain();
+  heartbeat_.rest();
+}
+
+void Relay::connect() {
+  connected_.emplace(to_.connect());
+  start_over();
+  postgres_outage_.recovered();
+  ready_ = true;
+}
+
+void Relay::disconnect(std::string_view reason) {
+  connected_.reset();
+  ready_ = false;
+  postgres_outage_.failed(reason);
+}
+
+// After a new connection or a new producer: keep what is acknowledged, forget the rest, read again.
+void Relay::start_over() {
+  auto& [session, ticker, reader] = *connected_;
+  reader.clear();
+  ticker.forget_ticks();
+  // Events still on their way would go out twice if the reading began now.
+  for (const auto deadline = to_.clock.now() + 2s;
+       to_.publisher.in_flight() > 0 && to_.clock.now() < deadline && !stopping_;) {
+    heartbeat_.beat(to_.clock.now());
+    if (!collect(kLongestWait)) break;
+  }
+  sender_.settle_reports(*session.dead);
+  sender_.clear();
+  redrive_.clear();
+  shards_.save(*session.positions, reader);
+  shards_.resume(*session.positions, reader);
+  redrive_.load(*session.dead);
+  next_balance_ = next_look_ = {};
+}
+
+void Relay::turn() {
+  check_leases();
+  balance_if_due();
+  const bool worked = read_and_send();
+  redrive_.work(*connected_->session.dead);
+  save_if_due();
+  to_.metrics.queue_depth(to_.publisher.in_flight());
+  kafka_reachable_ = to_.publisher.reachable();
+  if (!collect(worked ? 0ms : idle_time())) {
+    reopen_producer(to_.publisher.last_error());
+    return;
+  }
+  // Before anything else of the same aggregates is read.
+  sender_.settle_reports(*connected_->session.dead);
+}
+
+// Returns whether it is worth coming back at once.
+bool Relay::read_and_send() {
+  auto& [session, ticker, reader] = *connected_;
+  const auto now = to_.clock.now();
+  if (now < kafka_retry_) return false;
+  if (sender_.idle()) {
+    if (reader.wants_look() && now >= next_look_) {
+      const bool found = reader.look();
+      poll_ = found ? options_.poll_min : std::min(poll_ * 3 / 2 + 1ms, options_.poll_max);
+      next_look_ = to_.clock.now() + poll_;
+    }
+    if (!reader.has_window()) return false;
+    sender_.begin(reader.step());
+  }
+  switch (sender_.send(*session.payloads, *session.dead)) {
+    case Sender::Progress::kDone:
+      kafka_backoff_.reset();
+      return true;
+    case Sender::Progress::kFull: return false;
+    case Sender::Progress::kUnavailable:
+      kafka_retry_ = to_.clock.now() + kafka_backoff_.next();
+      return false;
+    case Sender::Progress::kLost: reopen_producer(sender_.last_error()); return true;
+  }
+  return false;
+}
+
+bool Relay::collect(milliseconds wait) {
+  reports_.clear();
+  bool alive = to_.publisher.collect(wait, reports_);
+  for (const auto& report : reports_) {
+    if (Redrive::owns(report.ticket)) {
+      redrive_.report(report);
+    } else {
+      alive &= sender_.report(report);
+    }
+  }
+  return alive;
+}
+
+void Relay::save_if_due() {
+  const auto now = to_.clock.now();
+  if (now < next_save_) return;
+  next_save_ = now + options_.save_interval;
+  auto& [session, ticker, reader] = *connected_;
+  shards_.save(*session.positions, reader);
+}
+
+void Relay::balance_if_due() {
+  const auto now = to_.clock.now();
+  if (now < next_balance_) return;
+  next_balance_ = now + kBalanceEvery;
+  auto& [session, ticker, reader] = *connected_;
+  if (shards_.balance(*session.positions, reader, options_.shards)) redrive_.load(*session.dead);
+  to_.metrics.shards_held(shards_.size());
+}
+
+void Relay::check_leases() {
+  const auto lapsed = shards_.lapsed();
+  if (lapsed.empty()) return;
+  // Whoever holds the shards now sends the same events: what is still queued here must not follow.
+  to_.log.warn("lease lost", {{"shards", lapsed.size()}});
+  to_.metrics.lease_lost(lapsed.size());
+  auto* reader = connected_ ? &connected_->reader : nullptr;
+  for (const auto slice : lapsed) shards_.drop(slice, reader);
+  to_.metrics.shards_held(shards_.size());
+  if (to_.publisher.in_flight() > 0) reopen_producer("lease lost");
+}
+
+void Relay::reopen_producer(std::string_view reason) {
+  to_.log.warn("producer is opened anew", {{"reason", reason}});
+  to_.metrics.publish_failed(reason::kProducerLost, to_.publisher.in_flight());
+  to_.metrics.producer_reopened();
+  to_.publisher.reopen();
+  if (connected_) start_over();
+}
+
+milliseconds Relay::idle_time() const {
+  if (!sender_.idle()) return kLongestWait;  // a report makes room
+  const auto now = to_.clock.now();
+  const auto until = std::min(next_look_, next_save_);
+  const auto wait = std::chrono::ceil<milliseconds>(until - now);
+  return std::clamp<milliseconds>(wait, 1ms, kLongestWait);
+}
+
+void Relay::drain() {
+  const auto deadline = to_.clock.now() + options_.drain;
+  to_.log.info("stopping", {{"in_flight", to_.publisher.in_flight()}});
+  while (to_.publisher.in_flight() > 0 && to_.clock.now() < deadline) {
+    heartbeat_.beat(to_.clock.now());
+    check_leases();
+    if (!collect(kLongestWait)) break;
+  }
+  const auto left = to_.publisher.in_flight();
+  if (left > 0) to_.publisher.reopen();  // nothing may follow once the leases are handed back
+  try {
+    if (!connected_) connected_.emplace(to_.connect());
+    auto& [session, ticker, reader] = *connected_;
+    sender_.settle_reports(*session.dead);
+    redrive_.work(*session.dead);
+    shards_.save(*session.positions, reader);
+    shards_.release_all(*session.positions);
+    to_.log.info("leases handed back", {{"unacknowledged", left}});
+  } catch (const core::IntegrationError& error) {
+    to_.log.warn("leases could not be handed back; others wait until they lapse",
+                 {{"reason", error.what()}});
+  }
+  connected_.reset();
+}
+
+}  // namespace relevo::relay

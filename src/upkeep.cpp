@@ -1,0 +1,90 @@
+#include "upkeep.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "relevo/core/backoff.hpp"
+#include "relevo/core/error.hpp"
+#include "relevo/postgres/inspector.hpp"
+
+namespace relevo {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kFiguresEvery = 1s;
+constexpr auto kTidyEvery = 10s;
+constexpr int kPartitionsAhead = 20;
+
+void measure(postgres::Inspector& inspector, relay::Metrics& metrics, const core::Clock& clock) {
+  const auto backlog = inspector.backlog();
+  const auto age = backlog.oldest ? std::max(clock.wall() - *backlog.oldest, 0us) : 0us;
+  metrics.backlog(backlog.events, backlog.exact, age);
+  std::int64_t parked = 0;
+  for (const auto& count : inspector.dead_counts()) {
+    if (count.state != "skipped") parked += count.events;
+  }
+  metrics.dead_events(parked, parked == 0 ? 0 : inspector.dead_aggregates());
+}
+
+}  // namespace
+
+Upkeep::Upkeep(postgres::ConnectOptions database, relay::Metrics& metrics, core::Log& log,
+               const core::Clock& clock)
+    : database_(std::move(database)), metrics_(metrics), log_(log), clock_(clock) {}
+
+Upkeep::~Upkeep() { stop(); }
+
+void Upkeep::start() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = false;
+  }
+  heartbeat_.beat(clock_.now());
+  thread_ = std::thread([this] { run(); });
+}
+
+void Upkeep::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  heartbeat_.rest();
+}
+
+bool Upkeep::pause(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_for(lock, time, [this] { return stopping_; });
+}
+
+void Upkeep::run() {
+  core::Backoff backoff(100ms, 2s);
+  std::unique_ptr<postgres::Inspector> inspector;
+  core::BootTime next_tidy{};
+  for (bool going = true; going;) {
+    heartbeat_.beat(clock_.now());
+    try {
+      if (!inspector) inspector = std::make_unique<postgres::Inspector>(database_);
+      if (clock_.now() >= next_tidy) {
+        next_tidy = clock_.now() + kTidyEvery;
+        if (const int created = inspector->ensure_partitions(kPartitionsAhead); created > 0) {
+          log_.info("outbox partitions created", {{"partitions", created}});
+        }
+        (void)inspector->prune_ticks();
+      }
+      measure(*inspector, metrics_, clock_);
+      backoff.reset();
+      going = pause(kFiguresEvery);
+    } catch (const core::IntegrationError& error) {
+      inspector.reset();
+      // The relay tells of outages; what only concerns upkeep (a lock not granted) is tried again.
+      log_.debug("upkeep postponed", {{"reason", error.what()}});
+      going = pause(backoff.next());
+    }
+  }
+}
+
+}  // namespace relevo

@@ -1,0 +1,31 @@
+// From configuration to the options of the parts. No part knows the configuration itself.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "relevo/config/config.hpp"
+#include "relevo/kafka/client_options.hpp"
+#include "relevo/kafka/publisher.hpp"
+#include "relevo/postgres/connection.hpp"
+#include "relevo/relay/relay.hpp"
+
+namespace relevo {
+
+std::string_view version();  // of the program, e.g. "0.1.0"
+
+using Observer = std::function<void(std::string_view, std::chrono::nanoseconds)>;
+
+// Each throws core::IntegrationError (kMisconfigured) when a file named in the configuration cannot be
+// read.
+postgres::ConnectOptions connect_options(const config::Config& config, Observer observe = {});
+kafka::ClientOptions kafka_options(const config::Config& config);
+kafka::PublisherOptions publisher_options(const config::Config& config);
+relay::Options relay_options(const config::Config& config);
+
+// The configured name of this replica, else host name and a random suffix.
+std::string instance_name(const config::Config& config);
+std::string host_name();
+
+}  // namespace relevo

@@ -2,8 +2,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <condition_variable>
 #include <csignal>
+#include <cstdlib>
+#include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -32,8 +36,8 @@ using namespace std::chrono_literals;
 using core::ErrorKind;
 using core::IntegrationError;
 
-// A loop that has not turned for so long is stuck; longer than any single step may take.
-constexpr auto kStuckAfter = 60s;
+// A loop that takes so much longer than its longest single step is stuck.
+constexpr auto kStuckMargin = 30s;
 
 relay::Session connect_session(const postgres::ConnectOptions& options, const std::string& holder,
                                int shards) {
@@ -45,6 +49,35 @@ relay::Session connect_session(const postgres::ConnectOptions& options, const st
           std::make_unique<postgres::PositionStore>(writing, shards),
           std::make_unique<postgres::DeadEvents>(writing, holder)};
 }
+
+// Ends the process when it has not ended by itself in time: a network that swallows packets can hold a
+// connection longer than Kubernetes waits. What was not handed back then lapses.
+class DeadlineExit {
+ public:
+  DeadlineExit(std::chrono::milliseconds time, core::Log& log)
+      : thread_([this, time, &log] {
+          std::unique_lock lock(mutex_);
+          if (done_.wait_for(lock, time, [this] { return ended_; })) return;
+          log.error("shutdown.grace is over; leases lapse by themselves");
+          std::_Exit(exit_code::kFailed);
+        }) {}
+  ~DeadlineExit() {
+    {
+      std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    done_.notify_all();
+    thread_.join();
+  }
+  DeadlineExit(const DeadlineExit&) = delete;
+  DeadlineExit& operator=(const DeadlineExit&) = delete;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable done_;
+  bool ended_ = false;
+  std::thread thread_;
+};
 
 std::string roles_text(const std::vector<std::string>& roles) {
   std::string text;
@@ -83,7 +116,7 @@ struct Daemon::Parts {
   feed::LeaseKeeper leases;
   std::optional<relay::Relay> relay;
   Upkeep upkeep;
-  http::HttpServer http;
+  std::optional<http::HttpServer> http;
 };
 
 Daemon::Parts::Parts(const config::Config& c, core::Log& l)
@@ -102,10 +135,7 @@ Daemon::Parts::Parts(const config::Config& c, core::Log& l)
                                                 roles_text(config.roles)});
           },
           l, clock),
-      upkeep(database, metrics, l, clock),
-      http(c.http.listen.empty() ? "127.0.0.1:0" : c.http.listen,
-           {[this] { return live(); }, [this] { return ready(); },
-            [this] { return scrape(); }, "relevo " + std::string(version())}) {
+      upkeep(database, metrics, l, clock) {
   auto options = publisher_options(config);
   if (config.kafka.embedded) {
     embedded.emplace();
@@ -116,14 +146,19 @@ Daemon::Parts::Parts(const config::Config& c, core::Log& l)
   relay.emplace(relay_options(config),
                 relay::Relay::Ports{[this] { return connect_session(database, instance, config.relay.shards); },
                                     leases, *publisher, metrics, log, clock});
+  if (config.http.listen.empty()) return;
+  http.emplace(config.http.listen,
+               http::Endpoints{[this] { return live(); }, [this] { return ready(); },
+                               [this] { return scrape(); }, "relevo " + std::string(version())});
 }
 
 http::Health Daemon::Parts::live() const {
   const auto now = clock.now();
+  const auto stuck_after = config.database.connect_timeout + config.database.statement_timeout + kStuckMargin;
   http::Health health;
   const auto check = [&](std::string name, const core::Heartbeat& heartbeat) {
     const auto age = heartbeat.age(now);
-    health.checks.push_back({std::move(name), !age || *age < kStuckAfter, {}});
+    health.checks.push_back({std::move(name), !age || *age < stuck_after, {}});
   };
   check("relay", relay->heartbeat());
   check("leases", leases.heartbeat());
@@ -193,9 +228,9 @@ void Daemon::Parts::start() {
   if (embedded) {
     log.info("embedded kafka listening", {{"bootstrap", embedded->bootstrap()}});
   }
-  if (!config.http.listen.empty()) {
-    http.start();
-    log.info("http listening", {{"listen", config.http.listen}, {"port", http.port()}});
+  if (http) {
+    http->start();
+    log.info("http listening", {{"listen", config.http.listen}, {"port", http->port()}});
   }
   if (!wait_for_schema()) return;
   leases.start();
@@ -205,10 +240,11 @@ void Daemon::Parts::start() {
 
 void Daemon::Parts::stop() {
   stopping = true;
+  const DeadlineExit deadline(config.shutdown.grace, log);
   relay->stop();
   upkeep.stop();
   leases.stop();
-  http.stop();
+  if (http) http->stop();
   log.info("stopped");
 }
 

@@ -11,12 +11,21 @@ std::uint64_t BlockedAggregates::hash(std::string_view aggregate_type, std::stri
 }
 
 void BlockedAggregates::block(std::uint64_t aggregate, feed::RowId from) {
-  const auto [known, fresh] = first_.try_emplace(aggregate, from);
+  const bool full = first_.size() >= kMost && !first_.contains(aggregate);
+  complete_ &= !full;
+  const auto [known, fresh] = (full ? learnt_ : first_).try_emplace(aggregate, from);
   if (!fresh && from < known->second) known->second = from;
+}
+
+void BlockedAggregates::release(std::uint64_t aggregate) {
+  first_.erase(aggregate);
+  learnt_.erase(aggregate);
 }
 
 void BlockedAggregates::clear() {
   first_.clear();
+  learnt_.clear();
+  complete_ = true;
   skipped_.clear();
 }
 

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 constexpr auto kLookEvery = 500ms;
 constexpr auto kTopicLookEvery = 2s;
 constexpr auto kSkipOverlap = 30s;
+constexpr auto kReloadEvery = 30s;
 constexpr Ticket kTicketMark = 1023ULL << 54;  // no shard has this number
 
 }  // namespace
@@ -22,7 +23,9 @@ bool Redrive::owns(Ticket ticket) { return (ticket & kTicketMark) == kTicketMark
 void Redrive::load(DeadEvents& dead) {
   to_.blocked.clear();
   const auto shards = to_.shards.slices();
-  for (const auto& [aggregate, first_id] : dead.blocked(shards)) {
+  next_reload_ = to_.clock.now() + kReloadEvery;
+  // One more than fits tells that there are more.
+  for (const auto& [aggregate, first_id] : dead.blocked(shards, BlockedAggregates::kMost + 1)) {
     to_.blocked.block(BlockedAggregates::hash(aggregate.type, aggregate.id), first_id);
   }
   skips_seen_.reset();
@@ -34,9 +37,9 @@ void Redrive::work(DeadEvents& dead) {
   const auto now = to_.clock.now();
   if (busy() || now < next_look_) return;
   next_look_ = now + kLookEvery;
-  if (!to_.blocked.any()) return;
+  if (!to_.blocked.complete() && now >= next_reload_) load(dead);  // by now they may all fit
   look_for_skipped(dead);
-  if (now >= next_topic_look_) {
+  if (to_.blocked.any() && now >= next_topic_look_) {
     next_topic_look_ = now + kTopicLookEvery;
     look_for_topics(dead);
   }
@@ -59,7 +62,9 @@ void Redrive::look_for_skipped(DeadEvents& dead) {
 void Redrive::look_for_topics(DeadEvents& dead) {
   const auto shards = to_.shards.slices();
   for (const auto& topic : dead.missing_topics(shards)) {
-    if (to_.publisher.probe_topic(topic).status != Send::kAccepted) continue;
+    const auto status = to_.publisher.probe_topic(topic).status;
+    if (status == Send::kUnavailable) return;
+    if (status != Send::kAccepted) continue;
     const auto events = dead.topic_appeared(topic, shards);
     to_.log.info("topic appeared, its events go on", {{"topic", topic}, {"events", events}});
   }
@@ -69,12 +74,18 @@ void Redrive::send_released(DeadEvents& dead) {
   const auto released = dead.retryable(to_.shards.slices());
   // An event that was refused before goes alone: whatever follows it waits for its report.
   std::unordered_set<std::uint64_t> waiting;
+  std::unordered_set<std::string> asked;
   for (const auto& [event, queued_behind, attempts] : released.rows) {
     const auto aggregate = BlockedAggregates::hash(event.aggregate_type, event.aggregate_id);
     if (waiting.contains(aggregate)) continue;
     if (!queued_behind) waiting.insert(aggregate);
     const auto number = ++tickets_ & ~kTicketMark;
-    auto result = to_.publisher.send(format_.record(event, event.payload), kTicketMark | number);
+    const auto& record = format_.record(event, event.payload);
+    // Whoever released it may just have made the topic, or raised its limit.
+    if (!queued_behind && asked.insert(std::string(record.topic)).second) {
+      (void)to_.publisher.probe_topic(std::string(record.topic));
+    }
+    auto result = to_.publisher.send(record, kTicketMark | number);
     if (result.status == Send::kAccepted) {
       on_their_way_.emplace(number, OnItsWay{event.id, attempts, event.created_at});
       continue;

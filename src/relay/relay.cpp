@@ -20,7 +20,7 @@ Relay::Relay(Options options, Ports ports)
     : options_(std::move(options)),
       to_(std::move(ports)),
       postgres_outage_("postgres", to_.log, to_.clock),
-      shards_(to_.leases, to_.log, to_.clock),
+      shards_(to_.leases, to_.metrics, to_.log, to_.clock),
       sender_({shards_, blocked_, to_.publisher, to_.metrics, to_.log, to_.clock},
               CloudEvents(options_.topic, options_.source), options_.max_in_flight),
       redrive_({shards_, blocked_, to_.publisher, to_.metrics, to_.log, to_.clock},
@@ -204,6 +204,7 @@ void Relay::drain() {
   }
   const auto left = to_.publisher.in_flight();
   if (left > 0) to_.publisher.reopen();  // nothing may follow once the leases are handed back
+  if (shards_.size() == 0) return;
   try {
     if (!connected_) connected_.emplace(to_.connect());
     auto& [session, ticker, reader] = *connected_;

@@ -1,6 +1,8 @@
 #include "relevo/relay/sender.hpp"
 
 #include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "relevo/core/error.hpp"
@@ -62,6 +64,7 @@ void Sender::begin(feed::Delivery<OutboxRows> delivery) {
 Sender::Progress Sender::send(PayloadSource& payloads, DeadEvents& dead) {
   const auto& rows = delivery_->rows.rows;
   const auto shards = open_shards();
+  if (!to_.blocked.complete() && next_ == 0) learn_blocked(dead);
   auto progress = Progress::kDone;
   for (std::size_t checked = next_; next_ < rows.size(); ++next_) {
     if (next_ >= checked + kRowsPerLeaseCheck) {
@@ -111,6 +114,20 @@ Sender::Progress Sender::send(PayloadSource& payloads, DeadEvents& dead) {
     fetched_.clear();
   }
   return progress;
+}
+
+void Sender::learn_blocked(DeadEvents& dead) {
+  std::vector<Aggregate> aggregates;
+  std::unordered_set<std::uint64_t> once;
+  for (const auto& row : delivery_->rows.rows) {
+    if (!once.insert(BlockedAggregates::hash(row.aggregate_type, row.aggregate_id)).second) continue;
+    aggregates.push_back({std::string(row.aggregate_type), std::string(row.aggregate_id)});
+  }
+  std::unordered_map<std::uint64_t, feed::RowId> first;
+  for (const auto& [aggregate, id] : dead.blocked_among(aggregates)) {
+    first[BlockedAggregates::hash(aggregate.type, aggregate.id)] = id;
+  }
+  to_.blocked.learn(std::move(first));
 }
 
 std::vector<Shard*> Sender::open_shards() {

@@ -130,7 +130,8 @@ void Shards::save(feed::PositionStore& store, OutboxReader& reader) {
     if (in_doubt_had_succeeded) {
       find(held.slice)->held = held;
     } else {
-      log_.warn("fenced: position was changed by another replica", {{"shard", held.slice}});
+      log_.warn("lease lost: position was changed by another replica", {{"shard", held.slice}});
+      metrics_.lease_lost(1);
       drop(held.slice, &reader);
       remembered_.erase(held.slice);
     }

@@ -26,7 +26,7 @@ std::optional<milliseconds> latency(Connection& connection, TopicReader& reader,
   const auto start = std::chrono::steady_clock::now();
   publish(connection, event);
   while (std::chrono::steady_clock::now() - start < 10s) {
-    if (!reader.poll(100ms).empty()) {
+    if (!reader.poll(5ms).empty()) {
       return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);
     }
   }

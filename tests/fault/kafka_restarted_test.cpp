@@ -21,7 +21,7 @@ void disturb(const std::function<void(OwnKafka&)>& stop) {
   auto& load = scenario.load(options);
   ASSERT_TRUE(scenario.wait_progress(20s)) << relay->process().standard_error();
 
-  const auto published = [&] { return relay->metric("relevo_relay_published_total").value_or(-1); };
+  const auto published = [&] { return relay->metric("relevo_outbox_published_total").value_or(-1); };
   stop(kafka);
   const auto at_stop = published();
   const auto committed = load.committed();

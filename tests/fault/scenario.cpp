@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -46,6 +48,32 @@ std::vector<Received> read_all(TopicReader reader, const std::vector<Written>& e
     return missing.empty() && reader.at_end();
   }, milliseconds(1));
   return records;
+}
+
+// What the database says about events that did not arrive.
+std::string inquest(Connection& connection, const std::vector<std::string>& lost) {
+  constexpr std::size_t kExamples = 5;
+  std::ostringstream out;
+  for (std::size_t i = 0; i < std::min(lost.size(), kExamples); ++i) {
+    const auto rows = connection.query(R"(
+      SELECT o.id, o.xid, o.aggregate_type, o.aggregate_id, o.topic, p.shard, p.holder, p.epoch, p.ver, p.a, p.b,
+             p.last_id, d.state, d.reason, d.error,
+             (SELECT min(t.id) FROM relevo.tick t WHERE pg_visible_in_snapshot(o.xid, t.snapshot)) AS first_tick
+      FROM relevo.outbox o
+      JOIN relevo.position p ON p.shard = hashtextextended(o.aggregate_id, 0) & (p.shards - 1)
+      LEFT JOIN relevo.dead_event d ON d.event_id = o.event_id
+      WHERE o.event_id = $1)",
+                                       {lost[i]});
+    for (const auto& row : rows) {
+      constexpr std::array kNames{"id", "xid", "type", "aggregate", "topic", "shard", "holder", "epoch", "ver", "a",
+                                  "b", "last_id", "dead", "reason", "error", "first_tick"};
+      out << "\n  " << lost[i];
+      for (std::size_t c = 0; c < row.size(); ++c) {
+        if (row[c]) out << " " << kNames[c] << "=" << *row[c];
+      }
+    }
+  }
+  return std::move(out).str();
 }
 
 }  // namespace
@@ -132,7 +160,10 @@ Verdict Scenario::finish(const std::vector<Daemon*>& relays, const std::map<std:
   const auto records = read_all({servers_.kafka, topics}, events, seconds(20));
   const auto verdict = check_history(events, records);
   summarize(verdict, all_notes);
-  EXPECT_TRUE(verdict.sound()) << verdict.report();
+  EXPECT_TRUE(verdict.sound()) << verdict.report() << inquest(connection, verdict.lost);
+  if (!verdict.sound()) {
+    for (auto* relay : relays) std::printf("%s\n", relay->process().standard_error().c_str());
+  }
   return verdict;
 }
 

@@ -60,7 +60,7 @@ TEST(TickerHazards, ATickerThatDiesWithTheLockHidesNoEvent) {
   auto connection = scenario.connect();
   auto reader = scenario.reader({"order"});
   publish_many(connection, "order", "o", scenario.topic("order"), 1, 1, 1);
-  ASSERT_TRUE(eventually(20s, [&] { return !reader.poll(100ms).empty(); })) << relay->process().standard_error();
+  ASSERT_TRUE(eventually(20s, [&] { return !reader.poll(5ms).empty(); })) << relay->process().standard_error();
 
   for (int version = 2; version < 2 + kDeaths; ++version) {
     auto ticker = scenario.connect();
@@ -73,7 +73,7 @@ TEST(TickerHazards, ATickerThatDiesWithTheLockHidesNoEvent) {
     EXPECT_TRUE(reader.poll(100ms).empty()) << "delivered without a tick";
     connection.query("SELECT pg_terminate_backend($1::int)", {std::to_string(ticker.backend_pid())});
     // Nothing else is written: the relay has to look again by itself.
-    ASSERT_TRUE(eventually(5s, [&] { return !reader.poll(50ms).empty(); }, 1ms)) << "event " << version;
+    ASSERT_TRUE(eventually(5s, [&] { return !reader.poll(5ms).empty(); }, 1ms)) << "event " << version;
   }
   EXPECT_EQ(scenario.finish({relay.get()}).duplicates, 0U);
 }

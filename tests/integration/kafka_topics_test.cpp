@@ -60,8 +60,9 @@ class KafkaTopicsTest : public testing::Test {
     });
   }
 
+  // Returns when the broker tells it.
   void set_limit(const std::string& topic, std::size_t limit) {
-    set_limit(topic, limit);
+    admin_.set(topic, "max.message.bytes", std::to_string(limit));
     ClientOptions client;
     client.bootstrap_servers = bootstrap_;
     EXPECT_TRUE(test::eventually(20s, [&] {
@@ -111,7 +112,8 @@ TEST_F(KafkaTopicsTest, ADeletedTopicIsReportedAndUsedAgainWhenMadeAnew) {
   ASSERT_TRUE(test::eventually(60s, [&] {
     const auto sent = publisher.send(record(topic_, "gone"), 1);
     if (sent.status == Send::kUnknownTopic) return told = true;
-    for (const auto& report : collect_reports(publisher, 1, 40s)) told |= report.outcome == Outcome::kUnknownTopic;
+    for (const auto& report : collect_reports(publisher, 1, 40s))
+      told |= report.outcome == Outcome::kUnknownTopic;
     return told;
   }));
   admin_.create_topic(topic_, 3);
@@ -161,9 +163,13 @@ TEST_F(KafkaTopicsTest, AreDescribedWithTheirLimits) {
   EXPECT_NE(cluster.topics[1].error, "");
 }
 
-// The broker is asked whether our arithmetic is right: at the limit it accepts, one byte more it refuses.
+// The broker is asked whether our arithmetic is right: at the limit it accepts, one byte more it
+// refuses.
 TEST_F(KafkaTopicsTest, TheLimitOfATopicIsKnownToTheByte) {
-  const std::vector<relay::Header> headers{{"ce_id", "1"}, {"empty", ""}, {"long", "0123456789012345678901234567890123456789012345678901234567890123456789"}};
+  const std::vector<relay::Header> headers{
+      {"ce_id", "1"},
+      {"empty", ""},
+      {"long", "0123456789012345678901234567890123456789012345678901234567890123456789"}};
   for (const std::size_t limit : {std::size_t{1'000}, std::size_t{8'300}, std::size_t{70'000}}) {
     const std::string topic = topic_ + "-" + std::to_string(limit);
     admin_.create_topic(topic, 1, {{"max.message.bytes", std::to_string(limit)}});
@@ -190,7 +196,8 @@ TEST_F(KafkaTopicsTest, TheLimitOfATopicIsKnownToTheByte) {
     set_limit(topic, limit);
     EXPECT_EQ(publish(unaware, larger), Outcome::kTooLarge);
     EXPECT_EQ(publish(unaware, fitting), Outcome::kDelivered);
-    EXPECT_EQ(unaware.send(larger, 2).status, Send::kTooLarge) << "the new limit is known from the report";
+    EXPECT_EQ(unaware.send(larger, 2).status, Send::kTooLarge)
+        << "the new limit is known from the report";
   }
 }
 
@@ -203,12 +210,15 @@ TEST_F(KafkaTopicsTest, NoRecordIsRefusedForTheBatchItTravelsIn) {
   std::vector<relay::Report> reports;
   constexpr relay::Ticket kRecords = 1'000;
   for (relay::Ticket i = 0; i < kRecords; ++i) {
-    ASSERT_EQ(test::send_patiently(publisher, record(topic_, value), i, reports).status, Send::kAccepted);
+    ASSERT_EQ(test::send_patiently(publisher, record(topic_, value), i, reports).status,
+              Send::kAccepted);
   }
   for (relay::Ticket i = 0; i < kRecords; ++i) {
-    ASSERT_EQ(test::send_patiently(publisher, record(small, value), kRecords + i, reports).status, Send::kAccepted);
+    ASSERT_EQ(test::send_patiently(publisher, record(small, value), kRecords + i, reports).status,
+              Send::kAccepted);
   }
-  for (const auto& report : collect_reports(publisher, 2 * kRecords - reports.size())) reports.push_back(report);
+  for (const auto& report : collect_reports(publisher, 2 * kRecords - reports.size()))
+    reports.push_back(report);
   std::set<relay::Ticket> delivered;
   for (const auto& report : reports) {
     EXPECT_EQ(report.outcome, Outcome::kDelivered);
@@ -237,7 +247,8 @@ TEST_F(KafkaTopicsTest, ALimitLoweredWhileRunningCostsNoInnocentRecord) {
       EXPECT_EQ(result.status, Send::kAccepted) << result.error;
       ++sent;
     }
-    for (const auto& report : collect_reports(publisher, sent - reports.size())) reports.push_back(report);
+    for (const auto& report : collect_reports(publisher, sent - reports.size()))
+      reports.push_back(report);
     for (const auto& report : reports) {
       EXPECT_TRUE(report.outcome == Outcome::kDelivered || report.outcome == Outcome::kUnknown);
       if (report.outcome == Outcome::kDelivered) open.erase(report.ticket);

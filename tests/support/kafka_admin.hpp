@@ -1,5 +1,6 @@
-// What an operator does to a cluster while relevo runs: topics made, changed and deleted. Each call returns
-// when the cluster shows the change, and throws std::runtime_error if it refuses. Real Kafka only.
+// What an operator does to a cluster while relevo runs: topics made, changed and deleted. Each call
+// returns when the cluster shows the change, and throws std::runtime_error if it refuses. Real
+// Kafka only.
 #pragma once
 
 #include <cstdint>

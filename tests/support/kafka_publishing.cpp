@@ -24,11 +24,13 @@ std::string text_of(const core::Field::Value& value) {
 
 }  // namespace
 
-void LogLines::write(core::Level level, std::string_view message, std::span<const core::Field> fields) {
+void LogLines::write(core::Level level, std::string_view message,
+                     std::span<const core::Field> fields) {
   constexpr const char* kNames[] = {"debug", "info", "warn", "error"};
   std::string line = kNames[static_cast<int>(level)];
   line.append(" ").append(message);
-  for (const auto& field : fields) line.append(" ").append(field.key).append("=").append(text_of(field.value));
+  for (const auto& field : fields)
+    line.append(" ").append(field.key).append("=").append(text_of(field.value));
   const std::lock_guard lock(mutex_);
   lines_.push_back(std::move(line));
 }
@@ -62,7 +64,8 @@ relay::SendResult send_patiently(relay::Publisher& publisher, const relay::Recor
   const auto deadline = Steady::now() + time;
   for (;;) {
     auto result = publisher.send(record, ticket);
-    const bool later = result.status == relay::Send::kFull || result.status == relay::Send::kUnavailable;
+    const bool later =
+        result.status == relay::Send::kFull || result.status == relay::Send::kUnavailable;
     if (!later || Steady::now() > deadline) return result;
     (void)publisher.collect(std::chrono::milliseconds(20), reports);
   }

@@ -18,7 +18,8 @@ namespace relevo::test {
 // Keeps lines as "level message key=value …". Thread-safe.
 class LogLines : public core::Log {
  public:
-  void write(core::Level level, std::string_view message, std::span<const core::Field> fields) override;
+  void write(core::Level level, std::string_view message,
+             std::span<const core::Field> fields) override;
   std::size_t count(std::string_view part) const;
   std::string all() const;
 
@@ -28,8 +29,9 @@ class LogLines : public core::Log {
 };
 
 // Collects until `count` reports are there, the producer is lost or the time is over.
-std::vector<relay::Report> collect_reports(relay::Publisher& publisher, std::size_t count,
-                                           std::chrono::milliseconds time = std::chrono::seconds(20));
+std::vector<relay::Report> collect_reports(
+    relay::Publisher& publisher, std::size_t count,
+    std::chrono::milliseconds time = std::chrono::seconds(20));
 
 // Sends again while the answer is kFull or kUnavailable, collecting into `reports`.
 relay::SendResult send_patiently(relay::Publisher& publisher, const relay::Record& record,

@@ -1,5 +1,5 @@
-// A Kafka broker for tests of other processes: prints its bootstrap address, lives until stdin closes or
-// a signal ends it.
+// A Kafka broker for tests of other processes: prints its bootstrap address, lives until stdin
+// closes or a signal ends it.
 #include <iostream>
 #include <string>
 

@@ -210,8 +210,21 @@ class FakeDeadEvents final : public relay::DeadEvents {
   std::vector<std::string> appeared;
   std::vector<feed::RowId> removed;
   bool fenced = false;
+  int asked_among = 0;
 
-  std::vector<relay::BlockedAggregate> blocked(std::span<const feed::Slice>) override { return blocked_; }
+  std::vector<relay::BlockedAggregate> blocked(std::span<const feed::Slice>, std::size_t) override {
+    return blocked_;
+  }
+  std::vector<relay::BlockedAggregate> blocked_among(std::span<const relay::Aggregate> aggregates) override {
+    ++asked_among;
+    std::vector<relay::BlockedAggregate> found;
+    for (const auto& [aggregate, first] : blocked_) {
+      for (const auto& asked : aggregates) {
+        if (asked.type == aggregate.type && asked.id == aggregate.id) found.push_back({aggregate, first});
+      }
+    }
+    return found;
+  }
   std::vector<feed::RowId> park(std::span<const relay::ToPark> events,
                                 std::span<const feed::Lease>) override {
     std::vector<feed::RowId> ids;

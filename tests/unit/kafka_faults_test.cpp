@@ -9,6 +9,7 @@
 
 #include "relevo/kafka/embedded.hpp"
 #include "relevo/kafka/publisher.hpp"
+#include "support/eventually.hpp"
 #include "support/kafka_publishing.hpp"
 
 namespace relevo::kafka {
@@ -43,7 +44,8 @@ class KafkaFaultsTest : public testing::Test {
 
   void fail_produce(rd_kafka_resp_err_t error, std::size_t times = 1) {
     const std::vector<rd_kafka_resp_err_t> errors(times, error);
-    rd_kafka_mock_push_request_errors_array(kafka_.native(), kProduce, errors.size(), errors.data());
+    rd_kafka_mock_push_request_errors_array(kafka_.native(), kProduce, errors.size(),
+                                            errors.data());
   }
 
   Outcome publish_one(KafkaPublisher& publisher, relay::Ticket ticket = 1) {
@@ -82,8 +84,9 @@ TEST_F(KafkaFaultsTest, TellsApartWhatBrokersSay) {
 }
 
 TEST_F(KafkaFaultsTest, RetriesByItselfWhatPasses) {
-  for (const auto error : {RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
-                           RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR__TRANSPORT}) {
+  for (const auto error :
+       {RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+        RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR__TRANSPORT}) {
     KafkaPublisher publisher(options(), log_);
     ASSERT_EQ(publish_one(publisher), Outcome::kDelivered);
     fail_produce(error, 3);
@@ -154,7 +157,8 @@ TEST_F(KafkaFaultsTest, LosesNothingWhileTheBrokerIsDownAndLogsTheOutageOnItsEdg
   std::vector<std::string> values;
   for (std::size_t i = 0; i < kRecords; ++i) {
     const std::string value = std::to_string(i);
-    ASSERT_EQ(publisher.send({.topic = "t", .key = "k", .value = value, .headers = {}}, i).status, Send::kAccepted);
+    ASSERT_EQ(publisher.send({.topic = "t", .key = "k", .value = value, .headers = {}}, i).status,
+              Send::kAccepted);
   }
   EXPECT_TRUE(collect_reports(publisher, 1, 4s).empty());
   EXPECT_EQ(publisher.in_flight(), kRecords);
@@ -162,15 +166,18 @@ TEST_F(KafkaFaultsTest, LosesNothingWhileTheBrokerIsDownAndLogsTheOutageOnItsEdg
   EXPECT_EQ(log_.count("warn"), 1U) << log_.all();
 
   rd_kafka_mock_broker_set_up(kafka_.native(), kBroker);
-  // librdkafka 2.0.2 may take a disconnection for a lost sequence; sending all again is the way out.
+  // librdkafka 2.0.2 may take a disconnection for a lost sequence; sending all again is the way
+  // out.
   auto reports = collect_reports(publisher, kRecords);
   if (reports.size() < kRecords) {
     publisher.reopen();
     for (std::size_t i = reports.size(); i < kRecords; ++i) {
       const std::string value = std::to_string(i);
-      ASSERT_EQ(publisher.send({.topic = "t", .key = "k", .value = value, .headers = {}}, i).status, Send::kAccepted);
+      ASSERT_EQ(publisher.send({.topic = "t", .key = "k", .value = value, .headers = {}}, i).status,
+                Send::kAccepted);
     }
-    for (const auto& report : collect_reports(publisher, kRecords - reports.size())) reports.push_back(report);
+    for (const auto& report : collect_reports(publisher, kRecords - reports.size()))
+      reports.push_back(report);
   }
   EXPECT_EQ(reports.size(), kRecords);
   for (const auto& report : reports) EXPECT_EQ(report.outcome, Outcome::kDelivered);
@@ -178,8 +185,24 @@ TEST_F(KafkaFaultsTest, LosesNothingWhileTheBrokerIsDownAndLogsTheOutageOnItsEdg
   EXPECT_EQ(log_.count("info outage over of=kafka"), 1U) << log_.all();
 
   std::set<std::string> read;
-  for (const auto& record : read_topic(kafka_.bootstrap(), "t", kRecords + 1)) read.insert(record.value.value_or(""));
+  for (const auto& record : read_topic(kafka_.bootstrap(), "t", kRecords + 1))
+    read.insert(record.value.value_or(""));
   for (std::size_t i = 0; i < kRecords; ++i) EXPECT_TRUE(read.contains(std::to_string(i)));
+}
+
+TEST_F(KafkaFaultsTest, KnowsWithoutTrafficWhetherABrokerIsThere) {
+  KafkaPublisher publisher(options(), log_, clock_);
+  EXPECT_FALSE(publisher.reachable());
+  std::vector<relay::Report> reports;
+  const auto is_reachable = [&] {
+    (void)publisher.collect(0ms, reports);
+    return publisher.reachable();
+  };
+  EXPECT_TRUE(test::eventually(10s, is_reachable));
+  rd_kafka_mock_broker_set_down(kafka_.native(), kBroker);
+  EXPECT_TRUE(test::eventually(10s, [&] { return !is_reachable(); }));
+  rd_kafka_mock_broker_set_up(kafka_.native(), kBroker);
+  EXPECT_TRUE(test::eventually(10s, is_reachable));
 }
 
 TEST_F(KafkaFaultsTest, ATopicCannotBeAskedAboutWhileTheBrokerIsDown) {

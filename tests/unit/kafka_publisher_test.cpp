@@ -40,8 +40,10 @@ TEST_F(KafkaPublisherTest, ReportsEachTicketOnceAndKeepsTheOrderOfAKey) {
   for (std::size_t i = 0; i < kRecords; ++i) {
     const std::string key = "key-" + std::to_string(i % 17);
     const std::string value = std::to_string(i);
-    ASSERT_EQ(publisher.send({.topic = "orders", .key = key, .value = value, .headers = {}}, 1000 + i).status,
-              Send::kAccepted);
+    ASSERT_EQ(
+        publisher.send({.topic = "orders", .key = key, .value = value, .headers = {}}, 1000 + i)
+            .status,
+        Send::kAccepted);
   }
   EXPECT_EQ(publisher.in_flight(), kRecords);
 
@@ -84,7 +86,8 @@ TEST_F(KafkaPublisherTest, ChoosesPartitionsAsTheJavaClientDoes) {
     const std::string topic = "murmur2-" + std::to_string(partitions);
     KafkaPublisher publisher(options(partitions), log_);
     for (const auto& vector : vectors) {
-      ASSERT_EQ(publisher.send({.topic = topic, .key = vector.key, .value = "v", .headers = {}}, 0).status,
+      ASSERT_EQ(publisher.send({.topic = topic, .key = vector.key, .value = "v", .headers = {}}, 0)
+                    .status,
                 Send::kAccepted);
     }
     ASSERT_EQ(collect_reports(publisher, vectors.size()).size(), vectors.size());
@@ -93,7 +96,8 @@ TEST_F(KafkaPublisherTest, ChoosesPartitionsAsTheJavaClientDoes) {
       found[record.key] = record.partition;
     }
     for (const auto& vector : vectors) {
-      EXPECT_EQ(found.at(vector.key), vector.partition_by_count.at(partitions)) << vector.key << " of " << partitions;
+      EXPECT_EQ(found.at(vector.key), vector.partition_by_count.at(partitions))
+          << vector.key << " of " << partitions;
     }
   }
 }
@@ -101,8 +105,9 @@ TEST_F(KafkaPublisherTest, ChoosesPartitionsAsTheJavaClientDoes) {
 TEST_F(KafkaPublisherTest, CarriesHeadersKeysAndValuesUnchanged) {
   KafkaPublisher publisher(options(1), log_);
   const std::string binary("a\0b", 3);
-  const std::vector<relay::Header> headers{
-      {"ce_id", "1"}, {"empty", ""}, {"ce_id", "2"}, {"unset", std::string_view()}, {"größe", "ü"}, {"nul", binary}};
+  const std::vector<relay::Header> headers{{"ce_id", "1"}, {"empty", ""},
+                                           {"ce_id", "2"}, {"unset", std::string_view()},
+                                           {"größe", "ü"}, {"nul", binary}};
   const std::vector<relay::Record> sent{
       {.topic = "t", .key = "k", .value = "value", .headers = headers},
       {.topic = "t", .key = "tombstone", .value = std::nullopt, .headers = {}},
@@ -132,7 +137,8 @@ TEST_F(KafkaPublisherTest, IsFullAtTheLimitOfRecordsAndTakesMoreAfterReports) {
   small.max_in_flight = 10;
   KafkaPublisher publisher(small, log_);
   const relay::Record record{.topic = "t", .key = "k", .value = "v", .headers = {}};
-  for (relay::Ticket i = 0; i < 10; ++i) ASSERT_EQ(publisher.send(record, i).status, Send::kAccepted);
+  for (relay::Ticket i = 0; i < 10; ++i)
+    ASSERT_EQ(publisher.send(record, i).status, Send::kAccepted);
   EXPECT_EQ(publisher.send(record, 10).status, Send::kFull);
   EXPECT_EQ(publisher.in_flight(), 10U);
   EXPECT_EQ(collect_reports(publisher, 10).size(), 10U);
@@ -166,8 +172,9 @@ TEST_F(KafkaPublisherTest, RefusesWhatTheClientItselfCannotSend) {
 TEST_F(KafkaPublisherTest, RefusesIllegalTopicNames) {
   KafkaPublisher publisher(options(), log_);
   const std::string too_long(250, 'x');
-  for (const std::string& name : {std::string(), std::string("."), std::string(".."), std::string("a b"),
-                                  std::string("a/b"), std::string("ä"), too_long}) {
+  for (const std::string& name :
+       {std::string(), std::string("."), std::string(".."), std::string("a b"), std::string("a/b"),
+        std::string("ä"), too_long}) {
     EXPECT_EQ(publisher.send({.topic = name, .key = "k", .value = "v", .headers = {}}, 1).status,
               Send::kInvalidTopic)
         << name;
@@ -178,7 +185,8 @@ TEST_F(KafkaPublisherTest, RefusesIllegalTopicNames) {
 
 TEST_F(KafkaPublisherTest, CreatesTopicsWithTheConfiguredPartitions) {
   KafkaPublisher publisher(options(7), log_);
-  ASSERT_EQ(publisher.send({.topic = "seven", .key = "k", .value = "v", .headers = {}}, 1).status, Send::kAccepted);
+  ASSERT_EQ(publisher.send({.topic = "seven", .key = "k", .value = "v", .headers = {}}, 1).status,
+            Send::kAccepted);
   EXPECT_FALSE(kafka_.create_topic("seven", 7));
   ASSERT_EQ(collect_reports(publisher, 1).size(), 1U);
   EXPECT_EQ(publisher.probe_topic("seven").status, Send::kAccepted);
@@ -199,7 +207,8 @@ TEST_F(KafkaPublisherTest, CollectWithoutWaitingReturnsAtOnceAndWithWaitingInTim
 TEST_F(KafkaPublisherTest, ReopenGivesUpWhatIsInFlightWithoutReports) {
   KafkaPublisher publisher(options(), log_);
   const relay::Record record{.topic = "t", .key = "k", .value = "v", .headers = {}};
-  for (relay::Ticket i = 0; i < 100; ++i) ASSERT_EQ(publisher.send(record, i).status, Send::kAccepted);
+  for (relay::Ticket i = 0; i < 100; ++i)
+    ASSERT_EQ(publisher.send(record, i).status, Send::kAccepted);
   publisher.reopen();
   EXPECT_EQ(publisher.in_flight(), 0U);
   ASSERT_EQ(publisher.send(record, 777).status, Send::kAccepted);
@@ -210,8 +219,9 @@ TEST_F(KafkaPublisherTest, ReopenGivesUpWhatIsInFlightWithoutReports) {
 }
 
 TEST_F(KafkaPublisherTest, RefusesPropertiesThatItsGuaranteesRestOn) {
-  for (const char* name : {"acks", "enable.idempotence", "message.timeout.ms", "partitioner", "retries",
-                           "max.in.flight", "transactional.id", "bootstrap.servers", "test.mock.num.brokers"}) {
+  for (const char* name :
+       {"acks", "enable.idempotence", "message.timeout.ms", "partitioner", "retries",
+        "max.in.flight", "transactional.id", "bootstrap.servers", "test.mock.num.brokers"}) {
     EXPECT_TRUE(refused_property(name).has_value()) << name;
     auto wrong = options();
     wrong.client.properties[name] = "1";
@@ -227,8 +237,10 @@ TEST_F(KafkaPublisherTest, RefusesPropertiesThatItsGuaranteesRestOn) {
 }
 
 TEST_F(KafkaPublisherTest, TellsWhichPropertyIsWrong) {
-  for (const auto& [name, value] : std::map<std::string, std::string>{
-           {"no.such.property", "1"}, {"linger.ms", "soon"}, {"batch.size", "-1"}, {"security.protocol", "x"}}) {
+  for (const auto& [name, value] : std::map<std::string, std::string>{{"no.such.property", "1"},
+                                                                      {"linger.ms", "soon"},
+                                                                      {"batch.size", "-1"},
+                                                                      {"security.protocol", "x"}}) {
     auto wrong = options();
     wrong.client.properties[name] = value;
     try {
@@ -243,10 +255,12 @@ TEST_F(KafkaPublisherTest, TellsWhichPropertyIsWrong) {
 
 TEST_F(KafkaPublisherTest, TakesPropertiesOfTheUser) {
   auto tuned = options();
-  tuned.client.properties = {{"linger.ms", "20"}, {"compression.type", "lz4"}, {"batch.size", "2000"}};
+  tuned.client.properties = {
+      {"linger.ms", "20"}, {"compression.type", "lz4"}, {"batch.size", "2000"}};
   KafkaPublisher publisher(tuned, log_);
   const relay::Record record{.topic = "t", .key = "k", .value = "v", .headers = {}};
-  for (relay::Ticket i = 0; i < 1'000; ++i) ASSERT_EQ(publisher.send(record, i).status, Send::kAccepted);
+  for (relay::Ticket i = 0; i < 1'000; ++i)
+    ASSERT_EQ(publisher.send(record, i).status, Send::kAccepted);
   EXPECT_EQ(collect_reports(publisher, 1'000).size(), 1'000U);
 }
 

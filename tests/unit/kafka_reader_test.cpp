@@ -34,7 +34,8 @@ class KafkaReaderTest : public testing::Test {
   }
 
   void publish(const std::string& topic, const std::string& value) {
-    const auto sent = publisher_.send({.topic = topic, .key = value, .value = value, .headers = {}}, 1);
+    const auto sent =
+        publisher_.send({.topic = topic, .key = value, .value = value, .headers = {}}, 1);
     ASSERT_EQ(sent.status, relay::Send::kAccepted) << sent.error;
     ASSERT_EQ(test::collect_reports(publisher_, 1).size(), 1U);
   }
@@ -79,7 +80,8 @@ TEST_F(KafkaReaderTest, FromTheEndSkipsWhatWasThere) {
   options.from = ReaderOptions::From::kEnd;
   KafkaReader reader(options);
   const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (!reader.at_end() && std::chrono::steady_clock::now() < deadline) EXPECT_EQ(reader.poll(20ms), nullptr);
+  while (!reader.at_end() && std::chrono::steady_clock::now() < deadline)
+    EXPECT_EQ(reader.poll(20ms), nullptr);
   publish("t", "new");
   publish("late", "later");
   EXPECT_EQ(read(reader, 2), (std::set<std::string>{"new", "later"}));

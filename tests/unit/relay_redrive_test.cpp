@@ -17,7 +17,7 @@ struct Redriving : testing::Test {
   test::FakeDeadEvents dead;
   test::FakeLeases::Replicas replicas{{"me"}};
   feed::LeaseKeeper leases{"me", 10s, [this] { return std::make_unique<test::FakeLeases>(replicas); }, log, clock};
-  Shards shards{leases, log, clock};
+  Shards shards{leases, metrics, log, clock};
   BlockedAggregates blocked;
   Redrive redrive{{shards, blocked, publisher, metrics, log, clock}, CloudEvents(TopicTemplate("t"), "/s")};
 
@@ -102,7 +102,14 @@ TEST_F(Redriving, LetsTheAggregateFlowWhenItsOnlyDeadEventIsSkipped) {
   EXPECT_FALSE(blocked.blocks(a, 5));
 }
 
-TEST_F(Redriving, AsksNothingWhileNoAggregateIsBlocked) {
+TEST_F(Redriving, SendsASkippedEventThatAPersonReleasedAfterAll) {
+  blocked.clear();
+  dead.to_retry.rows = {row(1, "a", false)};
+  work();
+  EXPECT_EQ(publisher.sent.size(), 1U);
+}
+
+TEST_F(Redriving, LooksForNoTopicsWhileNoAggregateIsBlocked) {
   blocked.clear();
   dead.missing = {"there"};
   publisher.topics = {"there"};

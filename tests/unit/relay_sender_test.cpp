@@ -43,7 +43,7 @@ struct Sending : testing::Test {
   test::FakeLeases::Replicas replicas{{"me"}};
   feed::LeaseKeeper leases{"me", 10s, [this] { return std::make_unique<test::FakeLeases>(replicas); },
                            log, clock};
-  Shards shards{leases, log, clock};
+  Shards shards{leases, metrics, log, clock};
   BlockedAggregates blocked;
   Sender sender{{shards, blocked, publisher, metrics, log, clock}, CloudEvents(TopicTemplate("t"), "/s"), 100};
 
@@ -124,6 +124,17 @@ TEST_F(Sending, PublishesAnEventThatIsOlderThanTheDeadOneOfItsAggregate) {
   EXPECT_EQ(send(), Sender::Progress::kDone);
   EXPECT_EQ(publisher.sent.size(), 1U);
   EXPECT_EQ(dead.parked.size(), 2U);
+}
+
+TEST_F(Sending, AsksTheTableWhenMoreAggregatesAreBlockedThanMemoryHolds) {
+  for (std::uint64_t i = 0; i <= BlockedAggregates::kMost; ++i) blocked.block(i + 1, 1);
+  ASSERT_FALSE(blocked.complete());
+  dead.blocked_ = {{{"order", "b"}, 1}};
+  begin({event(1, "a"), event(2, "b")});
+  EXPECT_EQ(send(), Sender::Progress::kDone);
+  EXPECT_EQ(publisher.keys(), std::vector<std::string>{"a"});
+  EXPECT_EQ(dead.parked, (std::map<RowId, std::string>{{2, "queued_behind"}}));
+  EXPECT_EQ(dead.asked_among, 1);
 }
 
 TEST_F(Sending, LeavesOutWhatAPersonSkipped) {

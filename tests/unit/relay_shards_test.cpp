@@ -26,7 +26,8 @@ struct Holding : testing::Test {
   // Short, so that the keeper looks often; the clock of the test stands still meanwhile.
   feed::LeaseKeeper leases{"me", 400ms, [this] { return std::make_unique<test::FakeLeases>(replicas); },
                            log, clock};
-  Shards shards{leases, log, clock};
+  test::CountingMetrics metrics;
+  Shards shards{leases, metrics, log, clock};
 
   void start(std::vector<std::string> alive) {
     leases.start();
@@ -90,6 +91,7 @@ TEST_F(Holding, DropsAShardWhoseRowSomebodyElseChanged) {
   EXPECT_EQ(shards.find(3), nullptr);
   EXPECT_EQ(positions.rows[3].held.position, kFresh);
   EXPECT_NE(shards.find(4), nullptr);
+  EXPECT_EQ(metrics.leases_lost, 1U);
 }
 
 TEST_F(Holding, DropsAShardThatItsOwnDelayedStatementRewound) {

@@ -12,12 +12,12 @@ struct Refused {
   std::string_view reason;
 };
 
-constexpr std::string_view kIdempotence = "order and freedom from duplicates rest on the idempotent producer; it is always on";
+constexpr std::string_view kIdempotence = "order rests on the idempotent producer; it is always on";
 constexpr std::string_view kAcks = "an event counts as published only when all in-sync replicas have it; always all";
 constexpr std::string_view kInFlight = "the order of an aggregate's events rests on it";
 constexpr std::string_view kRetries = "retrying without end keeps the order; an outage is waited out";
 constexpr std::string_view kTimeout = "an event that times out lets later ones overtake it; an outage is waited out";
-constexpr std::string_view kPartitioner = "one key must reach the same partition as from Java clients; always murmur2_random";
+constexpr std::string_view kPartitioner = "one key must reach the same partition as from Java; always murmur2_random";
 constexpr std::string_view kGapless = "one event that Kafka refuses would stop all others";
 constexpr std::string_view kTransaction = "Kafka and PostgreSQL do not commit together; it would give nothing here";
 constexpr std::string_view kServers = "use kafka.bootstrap_servers";

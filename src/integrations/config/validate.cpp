@@ -91,7 +91,8 @@ class Checker {
   void kafka() {
     const Kafka& kafka = config_.kafka;
     if (kafka.bootstrap_servers.empty() && !kafka.embedded) {
-      broken_.push_back({{"kafka.bootstrap_servers", "kafka.embedded"}, "must not be empty, as in host:9092,host:9092"});
+      broken_.push_back(
+          {{"kafka.bootstrap_servers", "kafka.embedded"}, "must not be empty, as in host:9092,host:9092"});
     }
     within("kafka.topics.partitions", kafka.topics.partitions, 1, 10'000);
     if (kafka.topics.replication != -1) within("kafka.topics.replication", kafka.topics.replication, 1, 32);

@@ -90,7 +90,8 @@ class YamlReader {
     const std::string path = (section.empty() ? "" : section + ".") + shown_name(name);
     std::string message = path + ": unknown key";
     if (const auto close = nearest_key(path)) {
-      message += *close == path ? "; write its parts on lines of their own, indented" : "; did you mean " + *close + "?";
+      message += *close == path ? "; write its parts on lines of their own, indented"
+                                : "; did you mean " + *close + "?";
     }
     fail(mark, message);
   }

@@ -1,6 +1,6 @@
-// The producer's batch.size, so that no record is refused for the batch it travels in. librdkafka fills
-// batches up to batch.size; a record larger than that travels alone. It is fixed for a producer's life,
-// hence wanted() and applied(). Included by the sources of this folder only.
+// The producer's batch.size, so that no record is refused for the batch it travels in. librdkafka
+// fills batches up to batch.size; a record larger than that travels alone. It is fixed for a
+// producer's life, hence wanted() and applied(). Included by the sources of this folder only.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,8 @@ class BatchLimit {
     if (limit) ceiling_ = std::min(ceiling_, std::max<std::size_t>(*limit, 1));
   }
 
-  // A batch was refused as too large: by this limit if it is known, else by one that is found by trying.
+  // A batch was refused as too large: by this limit if it is known, else by one that is found by
+  // trying.
   void shrink(std::optional<std::size_t> limit) {
     if (limit && *limit < applied_) {
       keep_below(limit);

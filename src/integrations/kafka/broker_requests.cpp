@@ -11,10 +11,13 @@
 namespace relevo::kafka {
 namespace {
 
-using Metadata = std::unique_ptr<const struct rd_kafka_metadata, Deleter<rd_kafka_metadata_destroy>>;
-using AdminOptions = std::unique_ptr<rd_kafka_AdminOptions_t, Deleter<rd_kafka_AdminOptions_destroy>>;
+using Metadata =
+    std::unique_ptr<const struct rd_kafka_metadata, Deleter<rd_kafka_metadata_destroy>>;
+using AdminOptions =
+    std::unique_ptr<rd_kafka_AdminOptions_t, Deleter<rd_kafka_AdminOptions_destroy>>;
 using NewTopicHandle = std::unique_ptr<rd_kafka_NewTopic_t, Deleter<rd_kafka_NewTopic_destroy>>;
-using ConfigResource = std::unique_ptr<rd_kafka_ConfigResource_t, Deleter<rd_kafka_ConfigResource_destroy>>;
+using ConfigResource =
+    std::unique_ptr<rd_kafka_ConfigResource_t, Deleter<rd_kafka_ConfigResource_destroy>>;
 
 struct FreeText {
   void operator()(char* text) const { rd_kafka_mem_free(nullptr, text); }
@@ -29,13 +32,15 @@ AdminOptions admin_options(rd_kafka_t* client, rd_kafka_admin_op_t operation, Mi
 }
 
 CreateAnswer failed(rd_kafka_resp_err_t error, const char* text) {
-  return {.error = error, .answered = false, .text = text != nullptr ? text : rd_kafka_err2str(error)};
+  return {
+      .error = error, .answered = false, .text = text != nullptr ? text : rd_kafka_err2str(error)};
 }
 
 }  // namespace
 
 int to_timeout(Millis time) {
-  return static_cast<int>(std::clamp<Millis::rep>(time.count(), 0, std::numeric_limits<int>::max()));
+  return static_cast<int>(
+      std::clamp<Millis::rep>(time.count(), 0, std::numeric_limits<int>::max()));
 }
 
 bool ask_brokers(rd_kafka_t* client, Millis timeout) {
@@ -77,7 +82,8 @@ CreateAnswer create_topic(rd_kafka_t* client, const NewTopic& topic, Millis time
   if (count != 1) return failed(RD_KAFKA_RESP_ERR__BAD_MSG, nullptr);
   const auto error = rd_kafka_topic_result_error(topics[0]);
   const char* said = rd_kafka_topic_result_error_string(topics[0]);
-  return {.error = error, .answered = true, .text = said != nullptr ? said : rd_kafka_err2str(error)};
+  return {
+      .error = error, .answered = true, .text = said != nullptr ? said : rd_kafka_err2str(error)};
 }
 
 void request_limits(rd_kafka_t* client, std::span<const std::string> topics, Millis timeout,
@@ -94,7 +100,8 @@ void request_limits(rd_kafka_t* client, std::span<const std::string> topics, Mil
 
 std::optional<TopicLimit> limit_of(const rd_kafka_ConfigResource_t* resource) {
   if (rd_kafka_ConfigResource_type(resource) != RD_KAFKA_RESOURCE_TOPIC) return std::nullopt;
-  TopicLimit limit{.topic = rd_kafka_ConfigResource_name(resource), .max_message_bytes = std::nullopt};
+  TopicLimit limit{.topic = rd_kafka_ConfigResource_name(resource),
+                   .max_message_bytes = std::nullopt};
   if (rd_kafka_ConfigResource_error(resource) != RD_KAFKA_RESP_ERR_NO_ERROR) return limit;
   std::size_t count = 0;
   const auto** entries = rd_kafka_ConfigResource_configs(resource, &count);

@@ -1,4 +1,5 @@
-// Requests about topics to a cluster, each bounded in time. Included by the sources of this folder only.
+// Requests about topics to a cluster, each bounded in time. Included by the sources of this folder
+// only.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -43,7 +44,8 @@ struct CreateAnswer {
 
 CreateAnswer create_topic(rd_kafka_t* client, const NewTopic& topic, Millis timeout);
 
-// Asks for the configuration of topics; the answer comes as an event of type DESCRIBECONFIGS_RESULT.
+// Asks for the configuration of topics; the answer comes as an event of type
+// DESCRIBECONFIGS_RESULT.
 void request_limits(rd_kafka_t* client, std::span<const std::string> topics, Millis timeout,
                     rd_kafka_queue_t* answers);
 
@@ -74,7 +76,8 @@ rd_kafka_resp_err_t read_limits(rd_kafka_event_t* event, Visit visit) {
 // As the last metadata told; empty when there was none yet.
 std::string cluster_id(rd_kafka_t* client);
 
-// librdkafka's mock cluster, in whatever process: it knows no admin requests, and lets them time out.
+// librdkafka's mock cluster, in whatever process: it knows no admin requests, and lets them time
+// out.
 bool is_mock_cluster(rd_kafka_t* client);
 
 }  // namespace relevo::kafka

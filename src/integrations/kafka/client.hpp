@@ -1,5 +1,5 @@
-// librdkafka's handles as owners, and how a client of each kind is configured. Included by the sources
-// of this folder only.
+// librdkafka's handles as owners, and how a client of each kind is configured. Included by the
+// sources of this folder only.
 #pragma once
 
 #include <librdkafka/rdkafka.h>

@@ -14,7 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using Steady = std::chrono::steady_clock;
-using Metadata = std::unique_ptr<const struct rd_kafka_metadata, Deleter<rd_kafka_metadata_destroy>>;
+using Metadata =
+    std::unique_ptr<const struct rd_kafka_metadata, Deleter<rd_kafka_metadata_destroy>>;
 
 Millis left(Steady::time_point deadline) {
   return std::max(Millis(1), std::chrono::duration_cast<Millis>(deadline - Steady::now()));
@@ -37,13 +38,15 @@ Metadata brokers_of(rd_kafka_t* client, const ClientOptions& options, Steady::ti
   const Queue queue = main_queue(client);
   std::string reason = first_error(queue.get());
   if (reason.empty()) reason = rd_kafka_err2str(error);
-  throw core::IntegrationError(core::ErrorKind::kDisconnected, "ask kafka at " + options.bootstrap_servers,
-                               "no broker answered: " + reason +
-                                   ". Check kafka.bootstrap_servers, the network and, if the brokers want "
-                                   "TLS or a login, kafka.properties (security.protocol, sasl.*, ssl.*)");
+  throw core::IntegrationError(
+      core::ErrorKind::kDisconnected, "ask kafka at " + options.bootstrap_servers,
+      "no broker answered: " + reason +
+          ". Check kafka.bootstrap_servers, the network and, if the brokers want "
+          "TLS or a login, kafka.properties (security.protocol, sasl.*, ssl.*)");
 }
 
-TopicDescription describe_topic(rd_kafka_t* client, const std::string& name, Steady::time_point deadline) {
+TopicDescription describe_topic(rd_kafka_t* client, const std::string& name,
+                                Steady::time_point deadline) {
   TopicDescription topic;
   topic.name = name;
   if (!is_legal_topic(name)) {
@@ -58,7 +61,8 @@ TopicDescription describe_topic(rd_kafka_t* client, const std::string& name, Ste
   return topic;
 }
 
-void add_limits(rd_kafka_t* client, std::vector<TopicDescription>& topics, Steady::time_point deadline) {
+void add_limits(rd_kafka_t* client, std::vector<TopicDescription>& topics,
+                Steady::time_point deadline) {
   std::vector<std::string> names;
   for (const auto& topic : topics) {
     if (topic.exists) names.push_back(topic.name);
@@ -76,7 +80,8 @@ void add_limits(rd_kafka_t* client, std::vector<TopicDescription>& topics, Stead
 
 }  // namespace
 
-ClusterDescription describe_cluster(const ClientOptions& options, std::span<const std::string> topics,
+ClusterDescription describe_cluster(const ClientOptions& options,
+                                    std::span<const std::string> topics,
                                     std::chrono::milliseconds time) {
   const auto deadline = Steady::now() + time;
   const Client client =
@@ -84,7 +89,8 @@ ClusterDescription describe_cluster(const ClientOptions& options, std::span<cons
   const auto metadata = brokers_of(client.get(), options, deadline);
 
   ClusterDescription cluster;
-  for (const auto& broker : std::span(metadata->brokers, static_cast<std::size_t>(metadata->broker_cnt))) {
+  for (const auto& broker :
+       std::span(metadata->brokers, static_cast<std::size_t>(metadata->broker_cnt))) {
     cluster.brokers.push_back(
         {.id = broker.id, .address = std::string(broker.host) + ":" + std::to_string(broker.port)});
   }
@@ -96,5 +102,7 @@ ClusterDescription describe_cluster(const ClientOptions& options, std::span<cons
   add_limits(client.get(), cluster.topics, deadline);
   return cluster;
 }
+
+std::string librdkafka_version() { return rd_kafka_version_str(); }
 
 }  // namespace relevo::kafka

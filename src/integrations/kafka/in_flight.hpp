@@ -3,8 +3,7 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <optional>
+#include <utility>
 #include <vector>
 
 #include "client.hpp"
@@ -17,46 +16,48 @@ class InFlight {
  public:
   struct Entry {
     relay::Ticket ticket = 0;
-    std::size_t bytes = 0;  // 0: the slot is free
+    std::size_t bytes = 0;  // 0: free
   };
 
   explicit InFlight(std::size_t capacity) : entries_(capacity) { clear(); }
+  InFlight(const InFlight&) = delete;
+  InFlight& operator=(const InFlight&) = delete;
 
-  // A slot number to travel with the record; nullopt when full. One record fits however large it is.
-  std::optional<std::uintptr_t> add(relay::Ticket ticket, std::size_t bytes) {
-    if (free_.empty() || (count() > 0 && bytes_ + bytes > kMaxBytesInFlight)) return std::nullopt;
-    const auto slot = free_.back();
+  // An entry whose address travels with the record; null when full. One record fits whatever its
+  // size.
+  Entry* add(relay::Ticket ticket, std::size_t bytes) {
+    const bool is_over = count() > 0 && bytes_ + bytes > kMaxBytesInFlight;
+    if (is_over || free_.empty()) return nullptr;
+    Entry* entry = free_.back();
     free_.pop_back();
-    entries_[slot] = {ticket, bytes};
+    *entry = {ticket, bytes};
     bytes_ += bytes;
-    return slot;
+    return entry;
   }
 
-  Entry remove(std::uintptr_t slot) {
-    RELEVO_INVARIANT(slot < entries_.size() && entries_[slot].bytes > 0,
-                     "each record is reported once");
-    const Entry entry = entries_[slot];
-    entries_[slot] = {};
-    bytes_ -= entry.bytes;
-    free_.push_back(static_cast<std::uint32_t>(slot));
-    return entry;
+  Entry remove(Entry* entry) {
+    RELEVO_INVARIANT(entry != nullptr, "each record carries its entry");
+    RELEVO_INVARIANT(entry->bytes > 0, "each record is reported once");
+    bytes_ -= entry->bytes;
+    free_.push_back(entry);
+    return std::exchange(*entry, {});
   }
 
   void clear() {
     bytes_ = 0;
     free_.clear();
     free_.reserve(entries_.size());
-    for (std::size_t slot = entries_.size(); slot > 0; --slot) {
-      entries_[slot - 1] = {};
-      free_.push_back(static_cast<std::uint32_t>(slot - 1));
+    for (Entry& entry : entries_) {
+      entry = {};
+      free_.push_back(&entry);
     }
   }
 
   std::size_t count() const { return entries_.size() - free_.size(); }
 
  private:
-  std::vector<Entry> entries_;
-  std::vector<std::uint32_t> free_;
+  std::vector<Entry> entries_;  // never grows
+  std::vector<Entry*> free_;
   std::size_t bytes_ = 0;
 };
 

@@ -44,12 +44,12 @@ bool allows_auto_creation(const ClientOptions& options) {
 }  // namespace
 
 struct KafkaPublisher::Impl {
-  Impl(PublisherOptions given, core::Log& log_, const core::Clock& clock_)
+  Impl(PublisherOptions given, core::Log& given_log, const core::Clock& given_clock)
       : options(std::move(given)),
-        log(log_),
-        clock(clock_),
-        watch(log_, clock_),
-        topics(options.topics, allows_auto_creation(options.client), options.embedded, clock_),
+        log(given_log),
+        clock(given_clock),
+        watch(log, clock),
+        topics(options.topics, allows_auto_creation(options.client), options.embedded, clock),
         batch(configured_batch_size(options.client)),
         flight(options.max_in_flight) {
     open();
@@ -64,7 +64,7 @@ struct KafkaPublisher::Impl {
   void close();
   void reopen();
   void change_batches();
-  Send offer(const relay::Record& record, Topic& topic, std::uintptr_t slot);
+  Send offer(const relay::Record& record, Topic& topic, InFlight::Entry* entry);
   Send refused_by_client(rd_kafka_resp_err_t error, const Topic& topic);
   SendResult result(Send status) const;
   void note(SendResult& lookup);
@@ -82,7 +82,8 @@ struct KafkaPublisher::Impl {
   TopicDirectory topics;
   BatchLimit batch;
   InFlight flight;
-  std::vector<Report> early;  // served while a question was answered; the next collect() hands them out
+  std::vector<Report>
+      early;  // served while a question was answered; the next collect() hands them out
   std::string last_error;
   bool lost = false;
   bool limit_asked = false;
@@ -93,7 +94,8 @@ struct KafkaPublisher::Impl {
 };
 
 void KafkaPublisher::Impl::open() {
-  producer = new_producer(options.client, {.max_in_flight = options.max_in_flight, .batch_size = batch.wanted()});
+  producer = new_producer(options.client,
+                          {.max_in_flight = options.max_in_flight, .batch_size = batch.wanted()});
   batch.applied();
   queue = main_queue(producer.get());
   topics.attach(producer.get(), queue.get());
@@ -141,7 +143,8 @@ void KafkaPublisher::Impl::note(SendResult& lookup) {
   if (!watch.trouble().empty()) lookup.error += " (" + watch.trouble() + ")";
 }
 
-Send KafkaPublisher::Impl::offer(const relay::Record& record, Topic& topic, std::uintptr_t slot) {
+Send KafkaPublisher::Impl::offer(const relay::Record& record, Topic& topic,
+                                 InFlight::Entry* entry) {
   Headers headers;
   if (!record.headers.empty()) {
     headers.reset(rd_kafka_headers_new(record.headers.size()));
@@ -162,7 +165,7 @@ Send KafkaPublisher::Impl::offer(const relay::Record& record, Topic& topic, std:
   arguments[3].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
   arguments[3].u.i = RD_KAFKA_MSG_F_COPY;
   arguments[4].vtype = RD_KAFKA_VTYPE_OPAQUE;
-  arguments[4].u.ptr = reinterpret_cast<void*>(slot);
+  arguments[4].u.ptr = entry;
   arguments[5].vtype = RD_KAFKA_VTYPE_HEADERS;
   arguments[5].u.headers = headers.get();
   const std::size_t count = headers ? 6 : 5;
@@ -183,16 +186,10 @@ Send KafkaPublisher::Impl::refused_by_client(rd_kafka_resp_err_t error, const To
     return Send::kProducerLost;
   }
   switch (outcome_of(error)) {
-    case Outcome::kTooLarge:
-      return Send::kTooLarge;
-    case Outcome::kUnauthorized:
-      topics.forget(topic.name);
-      return Send::kUnauthorized;
-    case Outcome::kUnknownTopic:
-      topics.forget(topic.name);
-      return Send::kUnknownTopic;
-    default:
-      return Send::kUnavailable;
+    case Outcome::kTooLarge: return Send::kTooLarge;
+    case Outcome::kUnauthorized: topics.forget(topic.name); return Send::kUnauthorized;
+    case Outcome::kUnknownTopic: topics.forget(topic.name); return Send::kUnknownTopic;
+    default: return Send::kUnavailable;
   }
 }
 
@@ -240,16 +237,13 @@ void KafkaPublisher::Impl::serve(rd_kafka_event_t* event, std::vector<Report>& r
       }
       break;
     }
-    case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
-      topics.learn(event);
-      break;
-    default:
-      break;
+    case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT: topics.learn(event); break;
+    default: break;
   }
 }
 
 Report KafkaPublisher::Impl::report(const rd_kafka_message_t& message) {
-  const auto [ticket, size] = flight.remove(reinterpret_cast<std::uintptr_t>(message._private));
+  const auto [ticket, size] = flight.remove(static_cast<InFlight::Entry*>(message._private));
   auto outcome = outcome_of(message.err);
   if (outcome == Outcome::kDelivered) {
     delivered_since_tick = true;
@@ -335,10 +329,10 @@ SendResult KafkaPublisher::send(const relay::Record& record, relay::Ticket ticke
     topic = impl_->topics.find(record.topic);
   }
 
-  const auto slot = impl_->flight.add(ticket, size);
-  if (!slot) return {Send::kFull, {}};
-  const Send status = impl_->offer(record, *topic, *slot);
-  if (status != Send::kAccepted) (void)impl_->flight.remove(*slot);
+  auto* entry = impl_->flight.add(ticket, size);
+  if (entry == nullptr) return {Send::kFull, {}};
+  const Send status = impl_->offer(record, *topic, entry);
+  if (status != Send::kAccepted) (void)impl_->flight.remove(entry);
   return impl_->result(status);
 }
 

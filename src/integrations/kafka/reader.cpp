@@ -88,8 +88,10 @@ void KafkaReader::Impl::discover() {
     last_error = rd_kafka_err2str(error);
     return;
   }
-  const std::unique_ptr<const struct rd_kafka_metadata, Deleter<rd_kafka_metadata_destroy>> metadata(raw);
-  for (const auto& found : std::span(metadata->topics, static_cast<std::size_t>(metadata->topic_cnt))) {
+  const std::unique_ptr<const struct rd_kafka_metadata, Deleter<rd_kafka_metadata_destroy>>
+      metadata(raw);
+  for (const auto& found :
+       std::span(metadata->topics, static_cast<std::size_t>(metadata->topic_cnt))) {
     const bool wanted = std::ranges::any_of(options.topics, [&found](const std::string& pattern) {
       return matches(pattern, found.topic);
     });
@@ -122,9 +124,14 @@ bool KafkaReader::Impl::fetch(std::chrono::milliseconds wait) {
   batch.clear();
   at = 0;
   std::array<rd_kafka_message_t*, kBatch> raw{};
-  const auto count = rd_kafka_consume_batch_queue(queue.get(), to_timeout(wait), raw.data(), raw.size());
-  if (count <= 0) return false;
-  for (auto* message : std::span(raw).first(static_cast<std::size_t>(count))) batch.emplace_back(message);
+  // The batch call waits until the batch is full or the time is over: it only takes what is there.
+  auto* first = rd_kafka_consume_queue(queue.get(), to_timeout(wait));
+  if (first == nullptr) return false;
+  batch.emplace_back(first);
+  const auto count = rd_kafka_consume_batch_queue(queue.get(), 0, raw.data(), raw.size());
+  if (count <= 0) return true;
+  for (auto* message : std::span(raw).first(static_cast<std::size_t>(count)))
+    batch.emplace_back(message);
   return true;
 }
 
@@ -142,7 +149,8 @@ bool KafkaReader::Impl::take(const rd_kafka_message_t& message) {
 
   record.key.reset();
   record.value.reset();
-  if (message.key != nullptr) record.key.emplace(static_cast<const char*>(message.key), message.key_len);
+  if (message.key != nullptr)
+    record.key.emplace(static_cast<const char*>(message.key), message.key_len);
   if (message.payload != nullptr) {
     record.value.emplace(static_cast<const char*>(message.payload), message.len);
   }
@@ -183,7 +191,8 @@ void KafkaReader::Impl::fail(const rd_kafka_message_t& message) {
   }
 }
 
-KafkaReader::KafkaReader(ReaderOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+KafkaReader::KafkaReader(ReaderOptions options)
+    : impl_(std::make_unique<Impl>(std::move(options))) {}
 
 KafkaReader::~KafkaReader() = default;
 

@@ -103,14 +103,18 @@ SendResult TopicDirectory::lookup(std::string_view name, Ask when) {
 
   const std::string topic(name);
   if (embedded_ != nullptr && creation_.create) {
-    // Before anything asks for it: the embedded broker creates what is asked for, with 4 partitions.
+    // Before anything asks for it: the embedded broker creates what is asked for, with 4
+    // partitions.
     embedded_->create_topic(topic, creation_.partitions);
   }
   TopicHandle handle(rd_kafka_topic_new(producer_, topic.c_str(), nullptr));
   SendResult result = ask(topic, handle.get());
   if (result.status == Send::kAccepted) {
     refused_.erase(topic);
-    if (find(topic) == nullptr) ask_limit(remember(topic, std::move(handle)));
+    Topic* known = find(topic);
+    const bool is_new = known == nullptr;
+    if (is_new) known = &remember(topic, std::move(handle));
+    if (is_new || when == Ask::kAlways) ask_limit(*known);
   } else if (result.status != Send::kUnavailable) {
     forget(topic);
     refuse(topic, result);
@@ -134,8 +138,7 @@ SendResult TopicDirectory::ask(const std::string& name, rd_kafka_topic_t* handle
       return {Send::kUnauthorized, rd_kafka_err2str(metadata.error)};
     case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
       return {Send::kInvalidTopic, rd_kafka_err2str(metadata.error)};
-    default:
-      break;
+    default: break;
   }
   if (!may_appear(metadata)) return unavailable(metadata.error);
   if (creation_.create && !is_mock_cluster(producer_)) {
@@ -163,10 +166,8 @@ SendResult TopicDirectory::create(const std::string& name, Deadline deadline) {
       return {Send::kUnauthorized, std::move(text)};
     case RD_KAFKA_RESP_ERR_NOT_CONTROLLER:
     case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
-    case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
-      return {Send::kUnavailable, std::move(text)};
-    default:
-      return {answer.answered ? Send::kUnknownTopic : Send::kUnavailable, std::move(text)};
+    case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED: return {Send::kUnavailable, std::move(text)};
+    default: return {answer.answered ? Send::kUnknownTopic : Send::kUnavailable, std::move(text)};
   }
 }
 
@@ -244,7 +245,8 @@ void TopicDirectory::learn(rd_kafka_event_t* limits) {
     const auto found = topics_.find(limit.topic);
     if (found != topics_.end()) found->second.max_message_bytes = limit.max_message_bytes;
   });
-  if (error == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE) no_limits_until_ = clock_.now() + kNoLimitsLife;
+  if (error == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
+    no_limits_until_ = clock_.now() + kNoLimitsLife;
   if (error == RD_KAFKA_RESP_ERR__TIMED_OUT) no_limits_until_ = clock_.now() + kLimitLife;
   update_smallest_limit();
 }
@@ -253,7 +255,8 @@ void TopicDirectory::update_smallest_limit() {
   smallest_limit_.reset();
   for (const auto& [name, topic] : topics_) {
     if (!topic.max_message_bytes) continue;
-    smallest_limit_ = std::min(smallest_limit_.value_or(*topic.max_message_bytes), *topic.max_message_bytes);
+    smallest_limit_ =
+        std::min(smallest_limit_.value_or(*topic.max_message_bytes), *topic.max_message_bytes);
   }
 }
 

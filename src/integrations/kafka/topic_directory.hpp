@@ -1,8 +1,8 @@
 // What is known of the topics: existence (asked on first use, created if wanted), the largest batch
 // each takes, and librdkafka's handle for it. Included by the sources of this folder only.
 //
-// lookup() blocks up to 2 s; find() and refresh() never do. Borrows the producer between attach() and
-// detach(); what is known survives a change of producer.
+// lookup() blocks up to 2 s; find() and refresh() never do. Borrows the producer between attach()
+// and detach(); what is known survives a change of producer.
 #pragma once
 
 #include <cstddef>
@@ -59,7 +59,9 @@ class TopicDirectory {
  private:
   struct Hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
   };
   template <typename Value>
   using ByName = std::unordered_map<std::string, Value, Hash, std::equal_to<>>;

@@ -75,7 +75,7 @@ ErrorKind kind_of(std::string_view state) {
 // whatever language; libpq's own complaints are told by their text. Anything unknown is worth another
 // try.
 ErrorKind refusal_of(const std::string& message) {
-  static const std::regex kState(": +([0-9A-Z]{5}): ");
+  static const std::regex kState(": +([0-9][0-9A-Z]{4}): ");
   auto kind = ErrorKind::kDisconnected;
   for (std::sregex_iterator match(message.begin(), message.end(), kState), end; match != end; ++match) {
     kind = kind_of((*match)[1].str());
@@ -90,6 +90,22 @@ ErrorKind refusal_of(const std::string& message) {
 std::string without_location(std::string message) {
   if (const auto at = message.find(" LOCATION:"); at != std::string::npos) message.erase(at);
   return message;
+}
+
+// A password with an @, : or / that is not percent-encoded ends up in host or port, and from there in
+// libpq's error texts.
+void refuse_unescaped_password(const PQconninfoOption* option) {
+  for (; option->keyword; ++option) {
+    if (!option->val) continue;
+    const std::string_view keyword = option->keyword;
+    const std::string_view value = option->val;
+    const bool odd_host = keyword == "host" && value.find('@') != std::string_view::npos;
+    const bool odd_port = keyword == "port" && value.find_first_not_of("0123456789,") != std::string_view::npos;
+    if (odd_host || odd_port) {
+      throw IntegrationError(ErrorKind::kMisconfigured, "database.url",
+                             "host or port is not one; percent-encode the characters @ : / ? # in user and password");
+    }
+  }
 }
 
 struct OptionsFree {
@@ -151,8 +167,10 @@ std::string_view Result::text(int row, int column) const {
 
 std::string_view Result::bytes(int row, int column, int size) const {
   const auto value = text(row, column);
-  RELEVO_INVARIANT(value.size() == static_cast<std::size_t>(size), "column has the type asked for");
-  return value;
+  if (value.size() == static_cast<std::size_t>(size)) return value;
+  throw IntegrationError(ErrorKind::kRejected, "read result",
+                         "column " + std::string(PQfname(result_.get(), column)) +
+                             " has not the type it should have; was a table altered by hand?");
 }
 
 std::int64_t Result::int8(int row, int column) const {
@@ -193,6 +211,7 @@ Connection::Connection(const ConnectOptions& options)
     throw IntegrationError(ErrorKind::kMisconfigured, "database.url",
                            "neither a postgresql:// URI nor a key=value string that libpq understands");
   }
+  refuse_unescaped_password(given.get());
   // Defaults of ours come first; what the URL says overrides them.
   std::vector<std::pair<std::string, std::string>> settings{
       {"keepalives_idle", "30"},

@@ -30,8 +30,10 @@ struct AggregateColumns {
 
 }  // namespace
 
-std::vector<relay::BlockedAggregate> DeadEvents::blocked(std::span<const feed::Slice> shards) {
-  const auto result = connection_->run(statements::kDeadOpen, Params().add_array(shards));
+std::vector<relay::BlockedAggregate> DeadEvents::blocked(std::span<const feed::Slice> shards,
+                                                           std::size_t most) {
+  const auto result = connection_->run(
+      statements::kDeadOpen, Params().add_array(shards).add(static_cast<std::int64_t>(most)));
   std::vector<relay::BlockedAggregate> blocked;
   // Whoever removed the event before them ended before it could release them.
   std::vector<relay::Aggregate> left_behind;
@@ -44,6 +46,16 @@ std::vector<relay::BlockedAggregate> DeadEvents::blocked(std::span<const feed::S
   }
   if (!left_behind.empty()) {
     connection_->run(statements::kDeadRelease, AggregateColumns(left_behind).params());
+  }
+  return blocked;
+}
+
+std::vector<relay::BlockedAggregate> DeadEvents::blocked_among(
+    std::span<const relay::Aggregate> aggregates) {
+  const auto open = connection_->run(statements::kDeadOpenOf, AggregateColumns(aggregates).params());
+  std::vector<relay::BlockedAggregate> blocked;
+  for (int i = 0; i < open.rows(); ++i) {
+    blocked.push_back({{open.string(i, 1), open.string(i, 2)}, open.int8(i, 3)});
   }
   return blocked;
 }
@@ -141,14 +153,12 @@ void DeadEvents::refused(std::span<const relay::Refused> events) {
 
 std::vector<relay::Aggregate> DeadEvents::release_followers(
     std::span<const relay::Aggregate> aggregates) {
-  const auto params = AggregateColumns(aggregates).params();
-  connection_->run(statements::kDeadRelease, params);
-  const auto open = connection_->run(statements::kDeadOpenOf, params);
-  std::set<std::pair<std::string_view, std::string_view>> blocked;
-  for (int i = 0; i < open.rows(); ++i) blocked.emplace(open.text(i, 1), open.text(i, 2));
+  connection_->run(statements::kDeadRelease, AggregateColumns(aggregates).params());
+  std::set<std::pair<std::string, std::string>> still;
+  for (auto& [aggregate, first] : blocked_among(aggregates)) still.emplace(aggregate.type, aggregate.id);
   std::vector<relay::Aggregate> free;
   for (const auto& aggregate : aggregates) {
-    if (!blocked.contains({aggregate.type, aggregate.id})) free.push_back(aggregate);
+    if (!still.contains({aggregate.type, aggregate.id})) free.push_back(aggregate);
   }
   return free;
 }

@@ -1,6 +1,7 @@
 #include "relevo/postgres/inspector.hpp"
 
-#include "relevo/core/error.hpp"
+#include <libpq-fe.h>
+
 #include "statements.hpp"
 
 namespace relevo::postgres {
@@ -12,11 +13,26 @@ std::vector<std::int64_t> ids_of(const Result& result) {
   return ids;
 }
 
+std::vector<ParkedEvent> parked_events(const Result& result) {
+  std::vector<ParkedEvent> events;
+  for (int i = 0; i < result.rows(); ++i) events.push_back({result.int8(i, 0), result.string(i, 1)});
+  return events;
+}
+
+std::optional<std::string> optional_string(const Result& result, int row, int column) {
+  return result.is_null(row, column) ? std::nullopt : std::optional(result.string(row, column));
+}
+
 Params& add_optional(Params& params, const std::optional<std::string>& text) {
   return text ? params.add(*text) : params.add(std::nullopt);
 }
 
 }  // namespace
+
+std::string libpq_version() {
+  const int number = PQlibVersion();  // 150018
+  return std::to_string(number / 10'000) + "." + std::to_string(number % 10'000);
+}
 
 Backlog Inspector::backlog() {
   const auto result = connection_.run(statements::kBacklog);
@@ -55,15 +71,38 @@ std::vector<ReplicaStatus> Inspector::replicas(std::chrono::milliseconds lease) 
   return replicas;
 }
 
+Server Inspector::server() {
+  const auto result = connection_.run(statements::kServer);
+  Server server;
+  server.version = connection_.server_version();
+  server.standby = result.boolean(0, 0);
+  server.time = result.time(0, 1);
+  if (result.boolean(0, 2)) {
+    server.system_identifier = connection_.run(statements::kSystemIdentifier).string(0, 0);
+  }
+  return server;
+}
+
+NewestEvent Inspector::newest_event() {
+  const auto result = connection_.run(statements::kNewestEvent);
+  return {result.int8(0, 0), result.time(0, 1)};
+}
+
+std::vector<TopicNames> Inspector::recent_names(int events) {
+  const auto result = connection_.run(statements::kRecentNames, Params().add(std::int64_t{events}));
+  std::vector<TopicNames> names;
+  for (int i = 0; i < result.rows(); ++i) {
+    names.push_back({optional_string(result, i, 0), result.string(i, 1), result.string(i, 2),
+                     optional_string(result, i, 3)});
+  }
+  return names;
+}
+
 Surroundings Inspector::surroundings() {
   const auto result = connection_.run(statements::kSurroundings);
   Surroundings found;
-  found.server_version = connection_.server_version();
-  found.standby = result.boolean(0, 0);
-  found.sequence_cache = result.int8(0, 1);
-  found.server_time = result.time(0, 2);
-  found.shards = result.int4(0, 3);
-  if (!result.is_null(0, 4)) found.system_identifier = result.string(0, 4);
+  found.sequence_cache = result.int8(0, 0);
+  found.shards = result.int4(0, 1);
   const auto partitions = connection_.run(statements::kPartitions);
   found.leaves_ahead = partitions.rows() > 0 ? partitions.int8(0, 0) : 0;
   found.default_in_use = partitions.rows() > 0 && partitions.boolean(0, 1);
@@ -81,6 +120,31 @@ std::vector<DeadCount> Inspector::dead_counts() {
 
 std::int64_t Inspector::dead_aggregates() {
   return connection_.run(statements::kDeadAggregates).int8(0, 0);
+}
+
+std::vector<DeadEventChoice> Inspector::dead_by_id(std::span<const std::int64_t> ids) {
+  const auto result = connection_.run(statements::kDeadById, Params().add_array(ids));
+  std::vector<DeadEventChoice> events;
+  for (int i = 0; i < result.rows(); ++i) {
+    events.push_back({result.int8(i, 0), result.string(i, 1), result.string(i, 2), result.string(i, 3),
+                      result.string(i, 4), result.is_null(i, 5) ? 0 : result.int8(i, 5)});
+  }
+  return events;
+}
+
+std::vector<ParkedEvent> Inspector::dead_of_aggregate(const std::string& type, const std::string& id,
+                                                      std::int64_t after, int limit) {
+  return parked_events(
+      connection_.run(statements::kDeadOfAggregate,
+                      Params().add(type).add(id).add(after).add(std::int64_t{limit})));
+}
+
+std::vector<ParkedEvent> Inspector::dead_refused(std::int64_t after, std::optional<std::string> reason,
+                                                 int limit) {
+  Params params;
+  params.add(after);
+  add_optional(params, reason).add(std::int64_t{limit});
+  return parked_events(connection_.run(statements::kDeadRefused, params));
 }
 
 std::vector<DeadEventRow> Inspector::dead_list(std::int64_t after, std::optional<std::string> state,

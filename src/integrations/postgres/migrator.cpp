@@ -16,9 +16,13 @@ std::string checksum_of(const Connection& connection, const Migration& migration
   return "encode(sha256(convert_to(" + connection.quote(migration.sql) + ", 'UTF8')), 'hex')";
 }
 
+// Not to_regclass(): it answers from a cache that does not hear of what others committed while this
+// connection waited for the lock.
 bool schema_exists(Connection& connection) {
   return connection.script("look for schema relevo",
-                           "SELECT to_regclass('relevo.migration') IS NOT NULL")[0] == "t";
+                           "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+                           "ON n.oid = c.relnamespace "
+                           "WHERE n.nspname = 'relevo' AND c.relname = 'migration')")[0] == "t";
 }
 
 }  // namespace
@@ -77,6 +81,13 @@ std::vector<MigrationStatus> Migrator::status() {
 }
 
 void Migrator::migrate(int shards, const std::function<void(int, std::string_view)>& applied) {
+  if (const auto found = state(); found.fit == Fit::kProgramTooOld) {
+    throw core::IntegrationError(core::ErrorKind::kMisconfigured, "schema version",
+                                 "the database needs a program of schema version " +
+                                     std::to_string(found.oldest_program_version) +
+                                     " or newer; this one has " + std::to_string(program_version()) +
+                                     ": install a newer relevo");
+  }
   while (apply_next(applied)) {
   }
   const auto now = connection_.script("read shards", "SELECT max(shards) FROM relevo.position")[0];

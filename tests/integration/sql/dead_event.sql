@@ -32,7 +32,7 @@ SELECT assert.fails($$UPDATE relevo.dead_event SET state = 'lost'$$, '23514', 'd
 SELECT assert.fails($$UPDATE relevo.dead_event SET reason = 'No good'$$, '23514', 'dead_event_reason_is_a_short_word');
 
 -- what is blocked
-SELECT assert.equal(ids($$EXECUTE dead_open('{0,1,2,3,4,5,6,7}')$$), '1', 'the first row of each blocked aggregate');
+SELECT assert.equal(ids($$EXECUTE dead_open('{0,1,2,3,4,5,6,7}', 10)$$), '1', 'the first row of each blocked aggregate');
 SELECT assert.equal(ids($$EXECUTE dead_open_of('{order,order}', '{a,b}')$$), '1', 'asked by aggregate');
 SELECT assert.equal(ids($$EXECUTE dead_retry('{0,1,2,3,4,5,6,7}', 100)$$), '', 'nothing to send');
 SELECT assert.equal(ids($$EXECUTE dead_release('{order}', '{a}')$$), '', 'followers stay behind a parked row');

@@ -74,7 +74,7 @@ SELECT expect($$EXECUTE save('{0,1}', '{0,0}', '{0,0}', '{1,1}', '{20000,20000}'
 SELECT expect($$EXECUTE renew('{0,1}', '{0,0}', 'A', '1 min')$$, '^position', '^position_pkey$', 8);
 SELECT expect($$EXECUTE park('{850001,1000001}', '{0,1}', '{1,1}', 'A', '{rejected,rejected}', '{no,no}', '{t,t}')$$, '^outbox', '_pkey$', 2);
 SELECT expect($$EXECUTE dead_retry('{0,1,2,3,4,5,6,7}', 100)$$, '^dead_event', '^dead_event_(to_retry|open_by)', 3000);
-SELECT expect($$EXECUTE dead_open('{0,1,2}')$$, '^dead_event', '^dead_event_open_by_shard$', 20000);
+SELECT expect($$EXECUTE dead_open('{0,1,2}', 100000)$$, '^dead_event', '^dead_event_open_by_shard$', 20000);
 SELECT expect($$EXECUTE dead_open_of('{order}', '{a7}')$$, '^dead_event', '^dead_event_open_by', 1);
 SELECT expect($$EXECUTE dead_skipped('{0}', 4102444800000000)$$, '^dead_event', '^dead_event_skipped$', 0);
 SELECT expect($$EXECUTE dead_missing_topics('{0,1}')$$, '^dead_event', '^dead_event_without_topic$', 5);

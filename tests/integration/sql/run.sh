@@ -1,11 +1,12 @@
 #!/bin/sh
 # Runs the SQL tests, each in a fresh database with all migrations applied and the relay's statements prepared.
-#   run.sh URI [FILE...]    URI: a superuser's connection to any database of a throw-away cluster
+#   run.sh [URI [FILE...]]  URI: a superuser's connection to any database of a throw-away cluster
+#                           (default: $RELEVO_TEST_POSTGRES)
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 migrations=$here/../../../src/integrations/postgres/sql/migrations
-uri=${1:?usage: run.sh URI [FILE...]}
-shift
+uri=${1:-${RELEVO_TEST_POSTGRES:?run it by scripts/test, or give a URI}}
+[ $# -eq 0 ] || shift
 [ $# -gt 0 ] || set -- "$here"/*.sql
 
 in_database() {

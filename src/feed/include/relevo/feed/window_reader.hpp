@@ -94,7 +94,7 @@ class WindowReader {
     if (!tick) return true;  // somebody else is ticking: not idle, look again
     bool opened = false;
     for (auto& group : groups_) {
-      if (group.a != group.b || group.b == tick) continue;
+      if (group.a != group.b || group.b->id >= tick->id) continue;
       group.b = tick;
       group.read_to = kWindowStart;
       group.paged = false;

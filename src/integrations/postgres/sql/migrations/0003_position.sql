@@ -89,7 +89,7 @@ BEGIN
   n := pg_current_snapshot();
   IF pg_snapshot_xmax(n) < pg_snapshot_xmax(l.snapshot) THEN
     RAISE EXCEPTION 'relevo.next_tick: the transaction counter is behind the last tick (restored cluster?)'
-      USING ERRCODE = 'RV001', HINT = 'relevo outbox rebase';
+      USING ERRCODE = 'RV001', HINT = 'the outbox must be rebased before a relay may read it: docs/guarantees.md, Restore';
   END IF;
   -- the clock only sets a frequency; a tick each second keeps a bulk load in progress from being rescanned by every probe
   IF l.at > clock_timestamp() - interval '1 s'

@@ -26,10 +26,10 @@ SELECT d.id FROM relevo.dead_event d JOIN k ON k.id = d.id
 JOIN relevo.position p ON p.shard = k.shard AND p.epoch = k.epoch AND p.holder = $4::text;
 
 -- name: dead_open
--- $1 shards. The aggregates that are blocked, each with its first row.
+-- $1 shards, $2 limit. The aggregates that are blocked, each with its first row.
 SELECT DISTINCT ON (d.shard, d.aggregate_type, d.aggregate_id) d.shard, d.aggregate_type, d.aggregate_id, d.id, d.state, d.reason
 FROM relevo.dead_event d WHERE d.shard = ANY ($1::smallint[]) AND d.state <> 'skipped'
-ORDER BY d.shard, d.aggregate_type, d.aggregate_id, d.id;
+ORDER BY d.shard, d.aggregate_type, d.aggregate_id, d.id LIMIT $2::int;
 
 -- name: dead_open_of
 -- $1 aggregate types, $2 aggregate ids. The same for some aggregates, for instance after one of their rows was skipped; an

@@ -70,17 +70,53 @@ SELECT p.shard, p.holder, p.expires > clock_timestamp() AS held, p.epoch, p.a, p
        (extract(epoch FROM clock_timestamp() - coalesce(t.at, to_timestamp(0))) * 1e6)::bigint AS behind
 FROM relevo.position p LEFT JOIN relevo.tick t ON t.id = p.a ORDER BY p.shard;
 
+-- name: server unpinned
+-- What every database can tell, also one without our schema.
+SELECT pg_is_in_recovery() AS standby, clock_timestamp() AS server_time,
+       has_function_privilege('pg_control_system()', 'execute') AS may_read_identifier;
+
+-- name: system_identifier unpinned
+-- Its own statement: the right to call the function is checked before any CASE around it.
+SELECT c.system_identifier::text FROM pg_control_system() c;
+
 -- name: surroundings
-SELECT pg_is_in_recovery() AS standby,
-       (SELECT s.seqcache FROM pg_sequence s WHERE s.seqrelid = pg_get_serial_sequence('relevo.outbox', 'id')::regclass) AS sequence_cache,
-       clock_timestamp() AS server_time, (SELECT max(p.shards)::int4 FROM relevo.position p) AS shards,
-       CASE WHEN has_function_privilege('pg_control_system()', 'execute')
-            THEN (SELECT c.system_identifier::text FROM pg_control_system() c) END AS system_identifier;
+SELECT (SELECT s.seqcache FROM pg_sequence s WHERE s.seqrelid = pg_get_serial_sequence('relevo.outbox', 'id')::regclass) AS sequence_cache,
+       (SELECT max(p.shards)::int4 FROM relevo.position p) AS shards;
+
+-- name: newest_event
+-- Its id (0: none yet) and the time of asking.
+SELECT coalesce((SELECT o.id FROM relevo.outbox o ORDER BY o.id DESC LIMIT 1), 0) AS id, clock_timestamp() AS at;
+
+-- name: recent_names
+-- $1 how many of the newest events to look at. What decides their topics, each combination once, at most 1000 of them.
+SELECT DISTINCT r.topic, r.aggregate_type, r.event_type, r.tenant
+FROM (SELECT o.topic, o.aggregate_type, o.event_type, o.tenant FROM relevo.outbox o ORDER BY o.id DESC LIMIT $1::int) r
+LIMIT 1000;
 
 -- name: dead_aggregates
 -- Aggregates that wait.
 SELECT count(*) AS aggregates FROM (
   SELECT DISTINCT d.aggregate_type, d.aggregate_id FROM relevo.dead_event d WHERE d.state <> 'skipped') a;
+
+-- name: dead_by_id
+-- For the operator. $1 ids. first_id: the first event of the aggregate that waits; itself, or the one it queues behind.
+SELECT d.id, d.state, d.reason, d.aggregate_type, d.aggregate_id,
+       (SELECT h.id FROM relevo.dead_event h
+        WHERE h.aggregate_type = d.aggregate_type AND h.aggregate_id = d.aggregate_id AND h.state <> 'skipped'
+        ORDER BY h.id LIMIT 1) AS first_id
+FROM relevo.dead_event d WHERE d.id = ANY ($1::bigint[]) ORDER BY d.id;
+
+-- name: dead_of_aggregate
+-- For the operator. $1 aggregate type, $2 aggregate id, $3 id after which to go on, $4 limit: its parked events.
+SELECT d.id, d.reason FROM relevo.dead_event d
+WHERE d.aggregate_type = $1::text AND d.aggregate_id = $2::text AND d.state <> 'skipped' AND d.state = 'parked' AND d.id > $3::bigint
+ORDER BY d.id LIMIT $4::int;
+
+-- name: dead_refused
+-- For the operator. $1 id after which to go on, $2 reason or NULL, $3 limit: the events parked for a reason of their own.
+SELECT d.id, d.reason FROM relevo.dead_event d
+WHERE d.id > $1::bigint AND d.state = 'parked' AND d.reason <> 'queued_behind' AND ($2::text IS NULL OR d.reason = $2::text)
+ORDER BY d.id LIMIT $3::int;
 
 -- name: publish
 SELECT relevo.publish($1::text, $2::text, $3::text, $4::jsonb, $5::jsonb, $6::text, $7::text)::text;

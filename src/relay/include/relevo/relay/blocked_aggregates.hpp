@@ -1,7 +1,8 @@
 // The aggregates of the held shards that have a dead event, so that their later events queue behind it,
 // and the events a person chose to skip. A mirror of relevo.dead_event for the shards held; aggregates
 // are kept as 64-bit hashes (two that collide would queue behind each other, nothing worse).
-// Not thread-safe.
+// Bounded: beyond kMost aggregates it is no longer complete, and the table must be asked about those of
+// each delivery (learn). Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,22 +18,35 @@ class BlockedAggregates {
  public:
   static std::uint64_t hash(std::string_view aggregate_type, std::string_view aggregate_id);
 
+  static constexpr std::size_t kMost = 100'000;
+
   void block(std::uint64_t aggregate, feed::RowId from);
-  void release(std::uint64_t aggregate) { first_.erase(aggregate); }
+  void release(std::uint64_t aggregate);
+  bool complete() const { return complete_; }
+  // What the table says about the aggregates of the delivery at hand; replaces what was learnt before.
+  void learn(std::unordered_map<std::uint64_t, feed::RowId> first) { learnt_ = std::move(first); }
   void skip(feed::RowId id) { skipped_.insert(id); }
   void clear();
 
   // An event with a lower id than the dead one was published before it.
   bool blocks(std::uint64_t aggregate, feed::RowId id) const {
-    if (first_.empty()) return false;
-    const auto found = first_.find(aggregate);
-    return found != first_.end() && id >= found->second;
+    return blocks_in(first_, aggregate, id) || blocks_in(learnt_, aggregate, id);
   }
   bool skips(feed::RowId id) const { return !skipped_.empty() && skipped_.contains(id); }
-  bool any() const { return !first_.empty(); }
+  bool any() const { return !first_.empty() || !complete_; }
 
  private:
-  std::unordered_map<std::uint64_t, feed::RowId> first_;
+  using FirstIds = std::unordered_map<std::uint64_t, feed::RowId>;
+
+  static bool blocks_in(const FirstIds& first, std::uint64_t aggregate, feed::RowId id) {
+    if (first.empty()) return false;
+    const auto found = first.find(aggregate);
+    return found != first.end() && id >= found->second;
+  }
+
+  FirstIds first_;
+  FirstIds learnt_;
+  bool complete_ = true;
   std::unordered_set<feed::RowId> skipped_;
 };
 

@@ -69,7 +69,10 @@ class DeadEvents {
  public:
   virtual ~DeadEvents() = default;
 
-  virtual std::vector<BlockedAggregate> blocked(std::span<const feed::Slice> shards) = 0;
+  // Aggregates with a dead event, at most so many.
+  virtual std::vector<BlockedAggregate> blocked(std::span<const feed::Slice> shards, std::size_t most) = 0;
+  // Those of them that are blocked.
+  virtual std::vector<BlockedAggregate> blocked_among(std::span<const Aggregate> aggregates) = 0;
 
   // Copies events from the outbox. Returns the ids that stand in the table now, by this call or an
   // earlier one; a missing one means that its shard's lease is lost.

@@ -36,7 +36,8 @@ enum class Outcome {
   kRejected,      // rejected for good by the broker for another reason
   kUnknownTopic,  // the topic vanished
   kUnauthorized,
-  kUnknown,       // may or may not have been written (producer lost, purged)
+  kUnknown,       // may or may not have been written (producer lost, purged), or its batch was refused
+                  // for what may be another record's sake: send it again
 };
 
 struct Report {
@@ -63,7 +64,7 @@ class Publisher {
   // Text of the last error behind a report that is not kDelivered, for a person.
   virtual std::string last_error() const = 0;
 
-  // Whether the topic exists now; asks the broker, not the cache. kAccepted, kUnknownTopic,
+  // Whether the topic exists now; asks the broker, not the cache, also about its limits. kAccepted, kUnknownTopic,
   // kInvalidTopic, kUnauthorized or kUnavailable.
   [[nodiscard]] virtual SendResult probe_topic(const std::string& topic) = 0;
 

@@ -60,6 +60,7 @@ class Redrive {
   CloudEvents format_;
   core::BootTime next_look_{};
   core::BootTime next_topic_look_{};
+  core::BootTime next_reload_{};
   std::optional<core::WallTime> skips_seen_;  // by the database's clock
   std::unordered_map<std::uint64_t, OnItsWay> on_their_way_;
   std::uint64_t tickets_ = 0;

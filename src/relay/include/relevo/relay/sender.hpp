@@ -62,6 +62,7 @@ class Sender {
   const std::string& last_error() const { return last_error_; }
 
  private:
+  void learn_blocked(DeadEvents& dead);
   // By slice; nullptr: not (or no longer) to be sent from this delivery.
   std::vector<Shard*> open_shards();
   std::optional<std::string_view> payload_of(std::size_t index, PayloadSource& payloads);

@@ -11,6 +11,7 @@
 #include "relevo/feed/lease_keeper.hpp"
 #include "relevo/feed/window_reader.hpp"
 #include "relevo/relay/ack_tracker.hpp"
+#include "relevo/relay/metrics.hpp"
 #include "relevo/relay/outbox_rows.hpp"
 #include "relevo/relay/publisher.hpp"
 
@@ -29,8 +30,8 @@ struct Shard {
 
 class Shards {
  public:
-  Shards(feed::LeaseKeeper& leases, core::Log& log, const core::Clock& clock)
-      : leases_(leases), log_(log), clock_(clock) {}
+  Shards(feed::LeaseKeeper& leases, Metrics& metrics, core::Log& log, const core::Clock& clock)
+      : leases_(leases), metrics_(metrics), log_(log), clock_(clock) {}
 
   // nullptr: not held.
   Shard* find(feed::Slice slice);
@@ -69,6 +70,7 @@ class Shards {
   feed::Held recall(feed::Held taken) const;
 
   feed::LeaseKeeper& leases_;
+  Metrics& metrics_;
   core::Log& log_;
   const core::Clock& clock_;
   std::map<feed::Slice, std::unique_ptr<Shard>> held_;

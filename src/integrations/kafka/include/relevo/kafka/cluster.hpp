@@ -34,9 +34,12 @@ struct ClusterDescription {
 };
 
 // Takes the properties as the publisher does, so wrong ones show here, too: IntegrationError
-// kMisconfigured. kDisconnected, with the reason, if no broker answers within `time`. Creates nothing,
-// except on clusters that create what is asked for.
-ClusterDescription describe_cluster(const ClientOptions& options, std::span<const std::string> topics,
+// kMisconfigured. kDisconnected, with the reason, if no broker answers within `time`. Creates
+// nothing, except on clusters that create what is asked for.
+ClusterDescription describe_cluster(const ClientOptions& options,
+                                    std::span<const std::string> topics,
                                     std::chrono::milliseconds time);
+
+std::string librdkafka_version();
 
 }  // namespace relevo::kafka

@@ -1,7 +1,7 @@
 // A Kafka broker inside this process (librdkafka's mock cluster) on a free port of 127.0.0.1; other
 // processes of the same host can use it too. For tests and for trying things out: it keeps at most
-// 5 MiB per partition, in memory, knows no security and no admin requests, and creates any topic that
-// is asked for. Thread-safe. The broker ends with the object.
+// 5 MiB per partition, in memory, knows no security and no admin requests, and creates any topic
+// that is asked for. Thread-safe. The broker ends with the object.
 #pragma once
 
 #include <cstdint>

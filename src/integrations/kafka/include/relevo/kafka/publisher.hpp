@@ -1,9 +1,11 @@
-// relay::Publisher over librdkafka: idempotent, acks=all, retries without limit, Java's partitioner.
+// relay::Publisher over librdkafka: idempotent, acks=all, retries without limit, Java's
+// partitioner.
 //
-// At most max_in_flight records and some 16 MiB are in flight; beyond that send() says kFull. Topics are
-// looked up on first use (up to 2 s); what is known of them is refreshed without blocking. When a topic
-// with a small max.message.bytes appears, send() says kFull until everything in flight is reported, and
-// goes on with batches that this topic takes. One thread calls everything.
+// At most max_in_flight records and some 16 MiB are in flight; beyond that send() says kFull.
+// Topics are looked up on first use (up to 2 s); what is known of them is refreshed without
+// blocking. When a topic with a small max.message.bytes appears, send() says kFull until everything
+// in flight is reported, and goes on with batches that this topic takes. One thread calls
+// everything.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +33,8 @@ struct PublisherOptions {
   ClientOptions client;
   TopicCreation topics;
   std::size_t max_in_flight = 20'000;
-  // Set when the cluster is this one: topics are then created by it. Borrowed for the publisher's life.
+  // Set when the cluster is this one: topics are then created by it. Borrowed for the publisher's
+  // life.
   EmbeddedKafka* embedded = nullptr;
 };
 

@@ -1,6 +1,6 @@
-// Follows topics from their beginning or end, without a consumer group and without leaving a trace in the
-// cluster: no offsets are committed, no topic is created. New topics that match, new partitions and
-// topics made anew are found within half a second. One thread calls everything.
+// Follows topics from their beginning or end, without a consumer group and without leaving a trace
+// in the cluster: no offsets are committed, no topic is created. New topics that match, new
+// partitions and topics made anew are found within half a second. One thread calls everything.
 #pragma once
 
 #include <chrono>

@@ -8,8 +8,8 @@
 namespace relevo::kafka {
 
 // Bytes of an uncompressed record batch (format v2, KIP-98) that holds this record alone. Brokers
-// compare max.message.bytes with the size of the batch; with compression the batch may be smaller, but
-// whether it is cannot be known before, so the uncompressed size is what counts here.
+// compare max.message.bytes with the size of the batch; with compression the batch may be smaller,
+// but whether it is cannot be known before, so the uncompressed size is what counts here.
 std::size_t batch_size_of(const relay::Record& record);
 
 }  // namespace relevo::kafka

@@ -63,7 +63,8 @@ class Params {
   std::vector<std::optional<std::string>> values_;
 };
 
-// Rows in binary form. Columns are read by their position, checked against the type asked for.
+// Rows in binary form. Columns are read by their position; one whose width does not fit the type asked
+// for is a core::IntegrationError.
 class Result {
  public:
   Result() = default;

@@ -14,7 +14,10 @@ class DeadEvents final : public relay::DeadEvents {
   DeadEvents(std::shared_ptr<Connection> connection, std::string holder)
       : connection_(std::move(connection)), holder_(std::move(holder)) {}
 
-  std::vector<relay::BlockedAggregate> blocked(std::span<const feed::Slice> shards) override;
+  std::vector<relay::BlockedAggregate> blocked(std::span<const feed::Slice> shards,
+                                               std::size_t most) override;
+  std::vector<relay::BlockedAggregate> blocked_among(
+      std::span<const relay::Aggregate> aggregates) override;
   std::vector<feed::RowId> park(std::span<const relay::ToPark> events,
                                 std::span<const feed::Lease> leases) override;
   relay::RetryRows retryable(std::span<const feed::Slice> shards) override;

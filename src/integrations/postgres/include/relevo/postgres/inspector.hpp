@@ -61,15 +61,47 @@ struct DeadCount {
   std::int64_t events = 0;
 };
 
-struct Surroundings {
-  int server_version = 0;
+// What every database can tell, also one without the schema.
+struct Server {
+  int version = 0;  // 150018
   bool standby = false;
-  std::string system_identifier;   // empty: not allowed to read it
+  std::string system_identifier;  // empty: not allowed to read it
+  core::WallTime time;
+};
+
+struct Surroundings {
   std::int64_t sequence_cache = 0;  // of outbox ids; more than 1 breaks the order of an aggregate
-  core::WallTime server_time;
   int shards = 0;
   std::int64_t leaves_ahead = 0;
   bool default_in_use = false;  // rows spilt past the last partition
+};
+
+struct NewestEvent {
+  std::int64_t id = 0;  // 0: none yet
+  core::WallTime asked_at;
+};
+
+// What decides an event's topic.
+struct TopicNames {
+  std::optional<std::string> topic;
+  std::string aggregate_type;
+  std::string event_type;
+  std::optional<std::string> tenant;
+};
+
+// What an operator's choice of a dead event rests on.
+struct DeadEventChoice {
+  std::int64_t id = 0;
+  std::string state;
+  std::string reason;
+  std::string aggregate_type;
+  std::string aggregate_id;
+  std::int64_t first_id = 0;  // of the aggregate's events that wait; 0: none does
+};
+
+struct ParkedEvent {
+  std::int64_t id = 0;
+  std::string reason;
 };
 
 struct NewEvent {
@@ -82,6 +114,8 @@ struct NewEvent {
   std::optional<std::string> tenant;
 };
 
+std::string libpq_version();
+
 class Inspector {
  public:
   explicit Inspector(const ConnectOptions& options) : connection_(options) {}
@@ -89,12 +123,21 @@ class Inspector {
   Backlog backlog();
   std::vector<ShardStatus> shards();
   std::vector<ReplicaStatus> replicas(std::chrono::milliseconds lease);
+  Server server();
   Surroundings surroundings();
+  NewestEvent newest_event();
+  // Of the newest `events`, each combination once, at most 1000 of them.
+  std::vector<TopicNames> recent_names(int events);
 
   std::vector<DeadCount> dead_counts();
   // Rows with a larger id, in any state if none is given.
   std::vector<DeadEventRow> dead_list(std::int64_t after, std::optional<std::string> state, int limit);
   std::int64_t dead_aggregates();
+  std::vector<DeadEventChoice> dead_by_id(std::span<const std::int64_t> ids);
+  // Parked events with a larger id: of an aggregate, or all that are parked for a reason of their own.
+  std::vector<ParkedEvent> dead_of_aggregate(const std::string& type, const std::string& id,
+                                             std::int64_t after, int limit);
+  std::vector<ParkedEvent> dead_refused(std::int64_t after, std::optional<std::string> reason, int limit);
   // Both return the ids that were changed.
   std::vector<std::int64_t> dead_retry(std::span<const std::int64_t> ids);
   std::vector<std::int64_t> dead_skip(std::span<const std::int64_t> ids);

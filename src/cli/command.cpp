@@ -1,0 +1,41 @@
+#include "cli/command.hpp"
+
+#include <iostream>
+#include <utility>
+
+#include "cli/printable.hpp"
+#include "daemon.hpp"
+
+namespace relevo::cli {
+namespace {
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) text += (text.empty() ? "" : "\n") + line;
+  return text;
+}
+
+}  // namespace
+
+Failure::Failure(int exit_code, std::vector<std::string> lines)
+    : std::runtime_error(joined(lines)), exit_code_(exit_code), lines_(std::move(lines)) {}
+
+UsageError::UsageError(std::string line) : Failure(exit_code::kUsage, std::move(line)) {}
+
+void complain(const std::string& line) { std::cerr << "relevo: " << printable(line) << std::endl; }
+
+config::LoadResult load_config_with_warnings(const Invocation& invocation) {
+  auto loaded = config::load({invocation.config_file, config::process_environment()});
+  if (loaded.ok()) return loaded;
+  std::vector<std::string> lines;
+  for (const auto& problem : loaded.errors) lines.push_back("configuration: " + problem.line());
+  throw Failure(exit_code::kMisconfigured, std::move(lines));
+}
+
+config::Config load_config(const Invocation& invocation) {
+  auto loaded = load_config_with_warnings(invocation);
+  for (const auto& problem : loaded.warnings) complain("warning: " + problem.line());
+  return std::move(loaded.config);
+}
+
+}  // namespace relevo::cli

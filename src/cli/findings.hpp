@@ -1,0 +1,45 @@
+// What `relevo check` finds, and how it judges what PostgreSQL and Kafka told. Pure.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "relevo/core/error.hpp"
+#include "relevo/kafka/cluster.hpp"
+#include "relevo/postgres/inspector.hpp"
+#include "relevo/postgres/migrator.hpp"
+
+namespace relevo::cli {
+
+enum class Level { kOk, kNote, kWarning, kError };
+
+struct Finding {
+  Level level = Level::kOk;
+  std::string what;
+  std::string finding;
+  std::string advice;  // empty: nothing to do
+  int exit_code = 0;   // of an error
+};
+
+std::string finding_line(const Finding& finding);  // "warning  clock: is 3 s ahead; run NTP"
+std::string_view to_string(Level level);
+// 0 without errors; an error of the configuration wins over one of the network.
+int exit_code_of(std::span<const Finding> findings);
+
+Finding failed(const char* what, const core::IntegrationError& error);
+
+// ahead: of this machine's clock before the database's.
+std::vector<Finding> judge_server(const postgres::Server& server, std::chrono::microseconds ahead);
+Finding judge_schema(const postgres::SchemaState& state);
+std::vector<Finding> judge_surroundings(const postgres::Surroundings& found, int shards);
+Finding judge_cluster(const kafka::ClusterDescription& cluster);
+Finding judge_topic(const kafka::TopicDescription& topic, bool created_on_use);
+
+// Topics of these events, each once, sorted; that of the template, too, if it is a plain name.
+std::vector<std::string> topics_of(std::span<const postgres::TopicNames> names,
+                                   const std::string& topic_template);
+
+}  // namespace relevo::cli

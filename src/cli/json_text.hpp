@@ -1,0 +1,15 @@
+// JSON of the commands: one line, keys in the order they were set, invalid UTF-8 replaced.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace relevo::cli {
+
+using Json = nlohmann::ordered_json;
+
+inline std::string json_line(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace relevo::cli

@@ -1,0 +1,14 @@
+// What was probably meant: for hints behind an unknown command or option.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace relevo::cli {
+
+// The known word that differs least, if by no more than a third of its letters, two at least.
+std::optional<std::string> nearest(std::string_view word, std::span<const std::string> known);
+
+}  // namespace relevo::cli

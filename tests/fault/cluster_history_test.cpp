@@ -1,4 +1,5 @@
-// Rare events in the life of a cluster: its transaction counter passes 2^32, and it moves to another version.
+// Rare events in the life of a cluster: its transaction counter passes 2^32, and it moves to
+// another version.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -30,7 +31,8 @@ TEST(ClusterHistory, TransactionIdsBeyondThirtyTwoBitsLoseNothing) {
     }
   }
   postgres.stop();
-  postgres.run_tool("pg_resetwal", {"-u", "4200000000", "-x", "4294967200", postgres.data_directory()});
+  postgres.run_tool("pg_resetwal",
+                    {"-u", "4200000000", "-x", "4294967200", postgres.data_directory()});
   {
     // The page of the commit log in which the new counter lies.
     const auto segment = postgres.data_directory() + "/pg_xact/0FFF";
@@ -40,7 +42,9 @@ TEST(ClusterHistory, TransactionIdsBeyondThirtyTwoBitsLoseNothing) {
   postgres.start();
 
   auto connection = scenario.connect();
-  const auto xid = [&] { return std::stoull(connection.value("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")); };
+  const auto xid = [&] {
+    return std::stoull(connection.value("SELECT pg_snapshot_xmax(pg_current_snapshot())::text"));
+  };
   ASSERT_LT(xid(), 1ULL << 32);
   auto across = scenario.connect();
   across.exec("BEGIN");
@@ -71,15 +75,18 @@ TEST(ClusterHistory, AnUpgradeLosesNothing) {
   const auto old_data = postgres.directory() + "/old";
   const auto& data = postgres.data_directory();
   std::filesystem::rename(data, old_data);
-  postgres.run_tool("initdb", {"-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"});
-  postgres.run_tool("pg_upgrade", {"-b", postgres.program_directory(), "-B", postgres.program_directory(), "-d",
-                                   old_data, "-D", data, "-U", "postgres", "-s", postgres.directory()});
+  postgres.run_tool("initdb", {"-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8",
+                               "--locale=C.UTF-8", "--no-sync"});
+  postgres.run_tool("pg_upgrade",
+                    {"-b", postgres.program_directory(), "-B", postgres.program_directory(), "-d",
+                     old_data, "-D", data, "-U", "postgres", "-s", postgres.directory()});
   std::filesystem::copy_file(old_data + "/postgresql.conf", data + "/postgresql.conf",
                              std::filesystem::copy_options::overwrite_existing);
   postgres.start();
 
   auto connection = scenario.connect();
-  ASSERT_NE(connection.value("SELECT system_identifier::text FROM pg_control_system()"), identifier);
+  ASSERT_NE(connection.value("SELECT system_identifier::text FROM pg_control_system()"),
+            identifier);
   publish_many(connection, "order", "o", scenario.topic("order"), 201, 100, 3);
   relay = scenario.relay("after");
   ASSERT_TRUE(scenario.wait_progress(20s)) << relay->process().standard_error();

@@ -1,5 +1,5 @@
-// What a crash of PostgreSQL takes back: transaction ids that were never flushed are handed out again, and
-// with them every snapshot that was only remembered would lie.
+// What a crash of PostgreSQL takes back: transaction ids that were never flushed are handed out
+// again, and with them every snapshot that was only remembered would lie.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -19,15 +19,19 @@ using namespace std::chrono_literals;
   constexpr std::size_t kStatements = 3;
   const auto now = connection.value("SELECT clock_timestamp()::text");
   std::set<Row> seen;
-  return eventually(5s, [&] {
-    for (auto& row : connection.query("SELECT pid, query_start FROM pg_stat_activity "
-                                      "WHERE datname = current_database() AND pid <> pg_backend_pid() "
-                                      "AND query_start > $1::timestamptz",
-                                      {now})) {
-      seen.insert(std::move(row));
-    }
-    return seen.size() >= kStatements;
-  }, 1ms);
+  return eventually(
+      5s,
+      [&] {
+        for (auto& row :
+             connection.query("SELECT pid, query_start FROM pg_stat_activity "
+                              "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+                              "AND query_start > $1::timestamptz",
+                              {now})) {
+          seen.insert(std::move(row));
+        }
+        return seen.size() >= kStatements;
+      },
+      1ms);
 }
 
 TEST(CrashHazards, TransactionIdsHandedOutAgainHideNoEvent) {
@@ -75,7 +79,8 @@ TEST(CrashHazards, TransactionIdsHandedOutAgainHideNoEvent) {
     ASSERT_TRUE(wait_received()) << "crash " << crash << "\n" << relay->process().standard_error();
   }
   ASSERT_GT(reused, 0) << "PostgreSQL handed out no transaction id twice";
-  (void)scenario.finish({relay.get()}, {{"restarts", std::to_string(kCrashes)}, {"reused", std::to_string(reused)}});
+  (void)scenario.finish(
+      {relay.get()}, {{"restarts", std::to_string(kCrashes)}, {"reused", std::to_string(reused)}});
 }
 
 TEST(CrashHazards, ATickIsDurableWhereCommitsAreNotByDefault) {
@@ -91,7 +96,9 @@ TEST(CrashHazards, ATickIsDurableWhereCommitsAreNotByDefault) {
   }
   postgres.restart_immediate();
   auto connection = scenario.connect();
-  EXPECT_EQ(connection.value("SELECT id || ' ' || fingerprint FROM relevo.tick ORDER BY id DESC LIMIT 1"), newest);
+  EXPECT_EQ(
+      connection.value("SELECT id || ' ' || fingerprint FROM relevo.tick ORDER BY id DESC LIMIT 1"),
+      newest);
   ASSERT_EQ(connection.number("SELECT count(*) FROM marker"), 0) << "nothing was taken back";
 
   const auto relay = scenario.relay("relay");

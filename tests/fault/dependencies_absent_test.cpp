@@ -58,7 +58,8 @@ TEST(DependenciesAbsent, ForTwentySecondsTheRelayWaitsAndRecovers) {
   const auto ended = relay->process().wait(20s);
   ASSERT_FALSE(ended) << relay->process().standard_error();
   EXPECT_FALSE(relay->ready());
-  EXPECT_EQ(relay->get("/livez").value_or(Daemon::Answer{}).status, 200) << "no reason to be restarted";
+  EXPECT_EQ(relay->get("/livez").value_or(Daemon::Answer{}).status, 200)
+      << "no reason to be restarted";
 
   postgres.start();
   kafka.start();

@@ -1,4 +1,5 @@
-// Transactions that stay open, in this database or another one of the cluster, hold up nobody's events.
+// Transactions that stay open, in this database or another one of the cluster, hold up nobody's
+// events.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +23,8 @@ NewEvent event_of(const Scenario& scenario, std::int64_t version) {
 }
 
 // From before COMMIT until a consumer has it.
-std::optional<milliseconds> latency(Connection& connection, TopicReader& reader, const NewEvent& event) {
+std::optional<milliseconds> latency(Connection& connection, TopicReader& reader,
+                                    const NewEvent& event) {
   const auto start = std::chrono::steady_clock::now();
   publish(connection, event);
   while (std::chrono::steady_clock::now() - start < 10s) {
@@ -53,16 +55,19 @@ TEST(ForeignTransaction, OpenAllAlongDelaysNoEvent) {
   ASSERT_TRUE(relay->wait_ready()) << relay->process().standard_error();
   auto connection = scenario.connect();
   auto reader = scenario.reader({"probe"});
-  ASSERT_TRUE(latency(connection, reader, event_of(scenario, 1))) << "the first event creates its topic";
+  ASSERT_TRUE(latency(connection, reader, event_of(scenario, 1)))
+      << "the first event creates its topic";
   std::vector<milliseconds> latencies;
   for (int version = 2; version <= kProbes; ++version) {
     const auto took = latency(connection, reader, event_of(scenario, version));
-    ASSERT_TRUE(took) << "event " << version << " did not arrive\n" << relay->process().standard_error();
+    ASSERT_TRUE(took) << "event " << version << " did not arrive\n"
+                      << relay->process().standard_error();
     latencies.push_back(*took);
   }
 
   // The fault bites: both are in every snapshot taken so far.
-  const auto xmin = connection.value("SELECT pg_snapshot_xmin(snapshot)::text FROM relevo.tick ORDER BY id DESC LIMIT 1");
+  const auto xmin = connection.value(
+      "SELECT pg_snapshot_xmin(snapshot)::text FROM relevo.tick ORDER BY id DESC LIMIT 1");
   EXPECT_LE(std::stoull(xmin), std::stoull(foreign_xid));
 
   std::sort(latencies.begin(), latencies.end());
@@ -70,8 +75,9 @@ TEST(ForeignTransaction, OpenAllAlongDelaysNoEvent) {
   EXPECT_LE(median, 200ms);
   connection.exec("COMMIT PREPARED '" + prepared_name + "'");
   foreign.exec("COMMIT");
-  const auto verdict = scenario.finish({relay.get()}, {{"median_ms", std::to_string(median.count())},
-                                                       {"max_ms", std::to_string(latencies.back().count())}});
+  const auto verdict =
+      scenario.finish({relay.get()}, {{"median_ms", std::to_string(median.count())},
+                                      {"max_ms", std::to_string(latencies.back().count())}});
   EXPECT_EQ(verdict.duplicates, 0U);
 }
 

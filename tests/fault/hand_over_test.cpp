@@ -27,7 +27,9 @@ TEST(HandOver, OnSigtermUnderLoadSendsNothingTwice) {
 
   leaving->process().signal(SIGTERM);
   const auto signalled = std::chrono::steady_clock::now();
-  EXPECT_TRUE(eventually(1s, [&] { return !leaving->ready(); }, 5ms)) << "still ready after a second";
+  EXPECT_TRUE(eventually(
+      1s, [&] { return !leaving->ready(); }, 5ms))
+      << "still ready after a second";
   const auto exit = leaving->process().wait(25s);
   ASSERT_TRUE(exit) << "still running after the grace time";
   EXPECT_EQ(exit->code, 0) << leaving->process().standard_error();
@@ -59,7 +61,8 @@ TEST(HandOver, OfAllReplicasOneAfterTheOtherSendsNothingTwice) {
     current = std::move(next);
     ASSERT_TRUE(scenario.wait_holds_all(name, 5s));
   }
-  const auto verdict = scenario.finish({current.get()}, {{"restarts", std::to_string(kGenerations)}});
+  const auto verdict =
+      scenario.finish({current.get()}, {{"restarts", std::to_string(kGenerations)}});
   EXPECT_EQ(verdict.duplicates, 0U);
 }
 

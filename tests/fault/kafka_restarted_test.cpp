@@ -21,7 +21,9 @@ void disturb(const std::function<void(OwnKafka&)>& stop) {
   auto& load = scenario.load(options);
   ASSERT_TRUE(scenario.wait_progress(20s)) << relay->process().standard_error();
 
-  const auto published = [&] { return relay->metric("relevo_outbox_published_total").value_or(-1); };
+  const auto published = [&] {
+    return relay->metric("relevo_outbox_published_total").value_or(-1);
+  };
   stop(kafka);
   const auto at_stop = published();
   const auto committed = load.committed();
@@ -29,7 +31,8 @@ void disturb(const std::function<void(OwnKafka&)>& stop) {
   ASSERT_TRUE(eventually(20s, [&] { return load.committed() > committed + 50; }));
   EXPECT_EQ(published(), at_stop);
   kafka.start();
-  ASSERT_TRUE(eventually(30s, [&] { return published() > at_stop; })) << relay->process().standard_error();
+  ASSERT_TRUE(eventually(30s, [&] { return published() > at_stop; }))
+      << relay->process().standard_error();
   ASSERT_TRUE(relay->wait_ready());
 
   const auto verdict = scenario.finish({relay.get()}, {{"restarts", "1"}});

@@ -1,5 +1,6 @@
-// A topic that was created a moment ago: its partitions have a leader by name before they take records, and a
-// broker that has never seen a producer takes its second batch when it refused the first.
+// A topic that was created a moment ago: its partitions have a leader by name before they take
+// records, and a broker that has never seen a producer takes its second batch when it refused the
+// first.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -20,7 +21,9 @@ TEST(NewTopics, FirstEventsOfManyAllArrive) {
   std::vector<Daemon*> all;
   for (const auto* name : {"one", "two", "three"}) {
     // Many partitions: the longer the broker has only some of them ready.
-    all.push_back(relays.emplace_back(scenario.relay(name, {{"RELEVO_KAFKA_TOPICS_PARTITIONS", "24"}})).get());
+    all.push_back(
+        relays.emplace_back(scenario.relay(name, {{"RELEVO_KAFKA_TOPICS_PARTITIONS", "24"}}))
+            .get());
   }
   for (auto* relay : all) ASSERT_TRUE(relay->wait_ready()) << relay->process().standard_error();
   for (int i = 0; i < kTopics; ++i) {

@@ -1,4 +1,5 @@
-// Ids beside the usual: across the boundary of a leaf, beyond the last leaf, and behind what was delivered.
+// Ids beside the usual: across the boundary of a leaf, beyond the last leaf, and behind what was
+// delivered.
 #include <gtest/gtest.h>
 
 #include "scenario.hpp"
@@ -14,7 +15,8 @@ constexpr int kMoreThanAPage = 3000;
 class PartitionHazards : public testing::Test {
  protected:
   void restart_ids(std::int64_t at) {
-    connection_.exec("ALTER TABLE relevo.outbox ALTER COLUMN id RESTART WITH " + std::to_string(at));
+    connection_.exec("ALTER TABLE relevo.outbox ALTER COLUMN id RESTART WITH " +
+                     std::to_string(at));
   }
   void publish(std::int64_t count) {
     publish_many(connection_, "order", "o", scenario_.topic("order"), version_ + 1, count, 7);

@@ -59,9 +59,13 @@ TEST(RelayStopped, LongerThanItsLeaseWakesUpAndChangesNothing) {
     ASSERT_TRUE(scenario.wait_progress(20s));
     zombie->process().signal(SIGCONT);
     // By its own clock, or because the database refused its save.
-    ASSERT_TRUE(eventually(10s, [&] {
-      return zombie->process().find_line("lease lost", log_before) || zombie->process().find_line("fenced", log_before);
-    })) << "the zombie did not notice\n" << zombie->process().standard_error();
+    ASSERT_TRUE(eventually(10s,
+                           [&] {
+                             return zombie->process().find_line("lease lost", log_before) ||
+                                    zombie->process().find_line("fenced", log_before);
+                           }))
+        << "the zombie did not notice\n"
+        << zombie->process().standard_error();
   }
 
   ASSERT_TRUE(eventually(20s, both_hold)) << "the zombie did not come back as a good replica";

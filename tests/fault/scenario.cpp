@@ -32,21 +32,25 @@ void summarize(const Verdict& verdict, const std::map<std::string, std::string>&
   }
 }
 
-// All records of the topics, once each event was seen and the topics are at their end, or at the deadline.
-// What is missing then the checker names.
-std::vector<Received> read_all(TopicReader reader, const std::vector<Written>& events, seconds deadline) {
+// All records of the topics, once each event was seen and the topics are at their end, or at the
+// deadline. What is missing then the checker names.
+std::vector<Received> read_all(TopicReader reader, const std::vector<Written>& events,
+                               seconds deadline) {
   std::unordered_set<std::string> missing;
   for (const auto& event : events) missing.insert(event.event_id);
   std::vector<Received> records;
-  (void)eventually(deadline, [&] {
-    for (auto& record : reader.poll(milliseconds(100))) {
-      for (const auto& [name, value] : record.headers) {
-        if (name == "ce_id") missing.erase(value);
-      }
-      records.push_back(std::move(record));
-    }
-    return missing.empty() && reader.at_end();
-  }, milliseconds(1));
+  (void)eventually(
+      deadline,
+      [&] {
+        for (auto& record : reader.poll(milliseconds(100))) {
+          for (const auto& [name, value] : record.headers) {
+            if (name == "ce_id") missing.erase(value);
+          }
+          records.push_back(std::move(record));
+        }
+        return missing.empty() && reader.at_end();
+      },
+      milliseconds(1));
   return records;
 }
 
@@ -65,8 +69,9 @@ std::string inquest(Connection& connection, const std::vector<std::string>& lost
       WHERE o.event_id = $1)",
                                        {lost[i]});
     for (const auto& row : rows) {
-      constexpr std::array kNames{"id", "xid", "type", "aggregate", "topic", "shard", "holder", "epoch", "ver", "a",
-                                  "b", "last_id", "dead", "reason", "error", "first_tick"};
+      constexpr std::array kNames{"id",     "xid",    "type",  "aggregate", "topic", "shard",
+                                  "holder", "epoch",  "ver",   "a",         "b",     "last_id",
+                                  "dead",   "reason", "error", "first_tick"};
       out << "\n  " << lost[i];
       for (std::size_t c = 0; c < row.size(); ++c) {
         if (row[c]) out << " " << kNames[c] << "=" << *row[c];
@@ -91,10 +96,11 @@ Scenario::Scenario(Servers servers)
 
 Scenario::~Scenario() = default;
 
-std::unique_ptr<Daemon> Scenario::relay(const std::string& instance, Process::Environment environment) const {
+std::unique_ptr<Daemon> Scenario::relay(const std::string& instance,
+                                        Process::Environment environment) const {
   environment.emplace("RELEVO_RELAY_MAX_IN_FLIGHT", std::to_string(kInFlight));
-  return std::make_unique<Daemon>(
-      DaemonOptions{database_.url(), servers_.kafka, topic_prefix_, instance, std::move(environment)});
+  return std::make_unique<Daemon>(DaemonOptions{database_.url(), servers_.kafka, topic_prefix_,
+                                                instance, std::move(environment)});
 }
 
 Load& Scenario::load(LoadOptions options) {
@@ -137,12 +143,13 @@ bool Scenario::wait_progress(milliseconds deadline) const {
   return eventually(deadline, [&] { return sum() > before; });
 }
 
-Verdict Scenario::finish(const std::vector<Daemon*>& relays, const std::map<std::string, std::string>& notes,
-                         seconds deadline) {
+Verdict Scenario::finish(const std::vector<Daemon*>& relays,
+                         const std::map<std::string, std::string>& notes, seconds deadline) {
   auto all_notes = notes;
   if (load_) {
     const auto counts = load_->stop();
-    EXPECT_TRUE(counts.refused.empty()) << counts.refused.size() << " refused, e.g. " << counts.refused[0];
+    EXPECT_TRUE(counts.refused.empty())
+        << counts.refused.size() << " refused, e.g. " << counts.refused[0];
     EXPECT_GT(counts.committed, 0U);
     all_notes["transactions"] = std::to_string(counts.committed);
     all_notes["in_doubt"] = std::to_string(counts.commits_in_doubt);

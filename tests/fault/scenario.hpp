@@ -1,5 +1,6 @@
-// One fault test's world: a fresh migrated database, topics of its own, replicas, writers, and the judgement
-// at the end: everything committed is in Kafka, once or as often as the fault allows, in order, unchanged.
+// One fault test's world: a fresh migrated database, topics of its own, replicas, writers, and the
+// judgement at the end: everything committed is in Kafka, once or as often as the fault allows, in
+// order, unchanged.
 #pragma once
 
 #include <map>
@@ -31,15 +32,18 @@ class Scenario {
   const Database& database() const { return database_; }
   const std::string& url() const { return database_.url(); }
   const std::string& topic_prefix() const { return topic_prefix_; }
-  std::string topic(const std::string& aggregate_type) const { return topic_prefix_ + "." + aggregate_type; }
+  std::string topic(const std::string& aggregate_type) const {
+    return topic_prefix_ + "." + aggregate_type;
+  }
   Connection connect() const { return database_.connect(); }
 
   // A replica with at most kInFlight events between PostgreSQL and Kafka.
   static constexpr int kInFlight = 500;
-  // What one crash may send again: in flight, or acknowledged since the last save, when a replica works off
-  // what was committed while nobody held its shards.
+  // What one crash may send again: in flight, or acknowledged since the last save, when a replica
+  // works off what was committed while nobody held its shards.
   static constexpr std::size_t kAgainPerCrash = 2000;
-  std::unique_ptr<Daemon> relay(const std::string& instance, Process::Environment environment = {}) const;
+  std::unique_ptr<Daemon> relay(const std::string& instance,
+                                Process::Environment environment = {}) const;
 
   // Starts writers; `options` without url and topics.
   Load& load(LoadOptions options = {});
@@ -48,14 +52,17 @@ class Scenario {
   // Shards whose lease is running, by holder.
   std::map<std::string, int> holders() const;
   int shards() const;
-  [[nodiscard]] bool wait_holds_all(const std::string& instance, std::chrono::milliseconds deadline) const;
+  [[nodiscard]] bool wait_holds_all(const std::string& instance,
+                                    std::chrono::milliseconds deadline) const;
   // Waits until relays have delivered something: a position was saved beyond where it stands now.
   [[nodiscard]] bool wait_progress(std::chrono::milliseconds deadline) const;
 
-  // Events that are committed in PostgreSQL and stand in Kafka, the end of the run: stops the writers, waits
-  // until all they committed arrived, stops `relays` and reads the topics once more. Fails the test unless
-  // the history is sound and every relay exits with 0. Prints one line, also to RELEVO_TEST_REPORT.
-  Verdict finish(const std::vector<Daemon*>& relays, const std::map<std::string, std::string>& notes = {},
+  // Events that are committed in PostgreSQL and stand in Kafka, the end of the run: stops the
+  // writers, waits until all they committed arrived, stops `relays` and reads the topics once more.
+  // Fails the test unless the history is sound and every relay exits with 0. Prints one line, also
+  // to RELEVO_TEST_REPORT.
+  Verdict finish(const std::vector<Daemon*>& relays,
+                 const std::map<std::string, std::string>& notes = {},
                  std::chrono::seconds deadline = std::chrono::seconds(60));
 
  private:

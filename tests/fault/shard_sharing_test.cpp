@@ -17,7 +17,9 @@ TEST(ShardSharing, FollowsReplicasThatComeAndDie) {
   auto first = scenario.relay("first");
   const auto second = scenario.relay("second");
   (void)scenario.load();
-  ASSERT_TRUE(eventually(20s, [&] { return scenario.holders() == Holders{{"first", 4}, {"second", 4}}; }));
+  ASSERT_TRUE(eventually(20s, [&] {
+    return scenario.holders() == Holders{{"first", 4}, {"second", 4}};
+  }));
 
   const auto third = scenario.relay("third");
   const auto even_among_three = [&] {
@@ -34,7 +36,9 @@ TEST(ShardSharing, FollowsReplicasThatComeAndDie) {
 
   first->process().kill();
   const auto killed = std::chrono::steady_clock::now();
-  ASSERT_TRUE(eventually(20s, [&] { return scenario.holders() == Holders{{"second", 4}, {"third", 4}}; }));
+  ASSERT_TRUE(eventually(20s, [&] {
+    return scenario.holders() == Holders{{"second", 4}, {"third", 4}};
+  }));
   const auto took = std::chrono::steady_clock::now() - killed;
   EXPECT_LE(took, kLease + 3s) << "lease time, and a margin for a busy machine";
 
@@ -52,7 +56,8 @@ TEST(ShardSharing, StartingTogetherOnAnEmptyDatabaseEndsEven) {
   for (int i = 0; i < 4; ++i) relays.push_back(scenario.relay("relay-" + std::to_string(i)));
   (void)scenario.load();
   ASSERT_TRUE(eventually(20s, [&] {
-    return scenario.holders() == Holders{{"relay-0", 2}, {"relay-1", 2}, {"relay-2", 2}, {"relay-3", 2}};
+    return scenario.holders() ==
+           Holders{{"relay-0", 2}, {"relay-1", 2}, {"relay-2", 2}, {"relay-3", 2}};
   }));
   ASSERT_TRUE(scenario.wait_progress(20s));
   std::vector<Daemon*> all;

@@ -27,19 +27,20 @@ TEST(TickerHazards, TicksOfConcurrentTickersContainEachOther) {
   for (int i = 0; i < kTickers; ++i) {
     tickers.emplace_back([&] {
       auto connection = scenario.connect();
-      while (!stop) ++(connection.query("SELECT id FROM relevo.next_tick()")[0][0] ? taken : refused);
+      while (!stop)
+        ++(connection.query("SELECT id FROM relevo.next_tick()")[0][0] ? taken : refused);
     });
   }
   auto connection = scenario.connect();
-  EXPECT_TRUE(eventually(20s, [&] {
-    return connection.number("SELECT count(*) FROM relevo.tick") > 2000;
-  }));
+  EXPECT_TRUE(eventually(
+      20s, [&] { return connection.number("SELECT count(*) FROM relevo.tick") > 2000; }));
   stop = true;
   for (auto& ticker : tickers) ticker.join();
   load.stop();
 
   ASSERT_GT(refused, 0) << "the tickers never met";
-  EXPECT_EQ(connection.number("SELECT max(id) - count(*) FROM relevo.tick"), 0) << "ids without a gap";
+  EXPECT_EQ(connection.number("SELECT max(id) - count(*) FROM relevo.tick"), 0)
+      << "ids without a gap";
   // What an earlier tick saw, each later one sees: finished transactions stay finished.
   EXPECT_EQ(connection.number(R"(
     SELECT count(*) FROM (SELECT snapshot AS later, lag(snapshot) OVER (ORDER BY id) AS earlier FROM relevo.tick) t
@@ -47,7 +48,9 @@ TEST(TickerHazards, TicksOfConcurrentTickersContainEachOther) {
        OR EXISTS (SELECT FROM pg_snapshot_xip(later) x WHERE pg_visible_in_snapshot(x, earlier)))"),
             0);
   const auto relay = scenario.relay("relay");
-  EXPECT_EQ(scenario.finish({relay.get()}, {{"ticks", std::to_string(taken)}, {"refused", std::to_string(refused)}})
+  EXPECT_EQ(scenario
+                .finish({relay.get()},
+                        {{"ticks", std::to_string(taken)}, {"refused", std::to_string(refused)}})
                 .duplicates,
             0U);
 }
@@ -60,20 +63,24 @@ TEST(TickerHazards, ATickerThatDiesWithTheLockHidesNoEvent) {
   auto connection = scenario.connect();
   auto reader = scenario.reader({"order"});
   publish_many(connection, "order", "o", scenario.topic("order"), 1, 1, 1);
-  ASSERT_TRUE(eventually(20s, [&] { return !reader.poll(5ms).empty(); })) << relay->process().standard_error();
+  ASSERT_TRUE(eventually(20s, [&] { return !reader.poll(5ms).empty(); }))
+      << relay->process().standard_error();
 
   for (int version = 2; version < 2 + kDeaths; ++version) {
     auto ticker = scenario.connect();
     ticker.exec("BEGIN");
-    ASSERT_TRUE(eventually(5s, [&] {
-      return ticker.value("SELECT pg_try_advisory_xact_lock(1919249782, 1)") == "t";
-    }, 1ms));
+    ASSERT_TRUE(eventually(
+        5s, [&] { return ticker.value("SELECT pg_try_advisory_xact_lock(1919249782, 1)") == "t"; },
+        1ms));
     publish_many(connection, "order", "o", scenario.topic("order"), version, 1, 1);
     ASSERT_TRUE(connection.query("SELECT id FROM relevo.next_tick()")[0][0] == std::nullopt);
     EXPECT_TRUE(reader.poll(100ms).empty()) << "delivered without a tick";
-    connection.query("SELECT pg_terminate_backend($1::int)", {std::to_string(ticker.backend_pid())});
+    connection.query("SELECT pg_terminate_backend($1::int)",
+                     {std::to_string(ticker.backend_pid())});
     // Nothing else is written: the relay has to look again by itself.
-    ASSERT_TRUE(eventually(5s, [&] { return !reader.poll(5ms).empty(); }, 1ms)) << "event " << version;
+    ASSERT_TRUE(eventually(
+        5s, [&] { return !reader.poll(5ms).empty(); }, 1ms))
+        << "event " << version;
   }
   EXPECT_EQ(scenario.finish({relay.get()}).duplicates, 0U);
 }
@@ -88,12 +95,15 @@ TEST(TickerHazards, AStandbyIsRefused) {
   const auto port = primary.url().substr(primary.url().rfind(':') + 1);
   const auto number = std::stoi(port);
   const auto standby_port = std::to_string(number + 1);
-  primary.run_tool("pg_basebackup", {"-h", "127.0.0.1", "-p", std::to_string(number), "-U", "postgres", "-R",
-                                     "-D", primary.directory() + "/standby", "-c", "fast"});
-  primary.run_tool("pg_ctl", {"-D", primary.directory() + "/standby", "-l", primary.directory() + "/standby.log",
-                              "-o", "-p " + standby_port, "-w", "start"});
+  primary.run_tool("pg_basebackup",
+                   {"-h", "127.0.0.1", "-p", std::to_string(number), "-U", "postgres", "-R", "-D",
+                    primary.directory() + "/standby", "-c", "fast"});
+  primary.run_tool(
+      "pg_ctl", {"-D", primary.directory() + "/standby", "-l", primary.directory() + "/standby.log",
+                 "-o", "-p " + standby_port, "-w", "start"});
   auto url = scenario.url();
-  url.replace(url.find(":" + std::to_string(number)), 1 + std::to_string(number).size(), ":" + standby_port);
+  url.replace(url.find(":" + std::to_string(number)), 1 + std::to_string(number).size(),
+              ":" + standby_port);
   {
     Connection standby(url);
     ASSERT_EQ(standby.value("SELECT pg_is_in_recovery()"), "t");
@@ -102,7 +112,8 @@ TEST(TickerHazards, AStandbyIsRefused) {
     EXPECT_FALSE(refused.wait_ready(5s));
     EXPECT_EQ(scenario.holders(), (std::map<std::string, int>{}));
   }
-  primary.run_tool("pg_ctl", {"-D", primary.directory() + "/standby", "-m", "immediate", "-w", "stop"});
+  primary.run_tool("pg_ctl",
+                   {"-D", primary.directory() + "/standby", "-m", "immediate", "-w", "stop"});
 
   const auto relay = scenario.relay("relay");
   EXPECT_EQ(scenario.finish({relay.get()}).duplicates, 0U);

@@ -1,5 +1,5 @@
-// Topics from their beginning as the history checker takes them. Topics that do not exist yet are found when
-// they appear.
+// Topics from their beginning as the history checker takes them. Topics that do not exist yet are
+// found when they appear.
 #pragma once
 
 #include <chrono>

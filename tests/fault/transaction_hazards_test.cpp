@@ -30,14 +30,17 @@ TEST(TransactionHazards, PreparedTransactionsAreDeliveredWhenTheyCommit) {
   Scenario scenario;
   auto relay = scenario.relay("relay");
   auto connection = scenario.connect();
-  const auto name = [&](int i) { return "'" + scenario.topic_prefix() + "_" + std::to_string(i) + "'"; };
+  const auto name = [&](int i) {
+    return "'" + scenario.topic_prefix() + "_" + std::to_string(i) + "'";
+  };
   for (int i = 0; i < kPrepared; ++i) {
     connection.exec("BEGIN");
     publish_many(connection, "order", "p" + std::to_string(i), scenario.topic("order"), 1, 3, 1);
     connection.exec("PREPARE TRANSACTION " + name(i));
     publish_many(connection, "order", "plain", scenario.topic("order"), 1 + i * 5, 5, 1);
   }
-  ASSERT_EQ(connection.number("SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"),
+  ASSERT_EQ(connection.number(
+                "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()"),
             kPrepared);
   ASSERT_TRUE(scenario.wait_progress(20s)) << relay->process().standard_error();
   for (int i = kPrepared - 1; i >= kPrepared / 2; --i) {
@@ -62,7 +65,8 @@ TEST(TransactionHazards, HundredsOfSavepointsKeepWhatWasReleased) {
   for (int i = 0; i < kSavepoints; ++i) {
     for (std::size_t w = 0; w < writers.size(); ++w) {
       writers[w].exec("SAVEPOINT s" + std::to_string(i));
-      publish_many(writers[w], "order", "w" + std::to_string(w) + "-", scenario.topic("order"), versions[w] + 1, 1, 1);
+      publish_many(writers[w], "order", "w" + std::to_string(w) + "-", scenario.topic("order"),
+                   versions[w] + 1, 1, 1);
       if (i % 3 == 0) {
         writers[w].exec("ROLLBACK TO s" + std::to_string(i));
       } else {
@@ -104,13 +108,15 @@ TEST(TransactionHazards, AWriterCannotForgeATransactionId) {
     EXPECT_EQ(refused("INSERT INTO relevo.outbox (id, aggregate_type, aggregate_id, event_type) "
                       "OVERRIDING SYSTEM VALUE VALUES (1, 'order', 'o', 'forged')"),
               kInsufficientPrivilege);
-    EXPECT_EQ(refused("COPY relevo.outbox (xid, aggregate_type, aggregate_id, event_type) FROM STDIN"),
-              kInsufficientPrivilege);
+    EXPECT_EQ(
+        refused("COPY relevo.outbox (xid, aggregate_type, aggregate_id, event_type) FROM STDIN"),
+        kInsufficientPrivilege);
     EXPECT_EQ(refused("UPDATE relevo.outbox SET xid = '3'"), kInsufficientPrivilege);
     EXPECT_EQ(refused("DELETE FROM relevo.outbox"), kInsufficientPrivilege);
-    EXPECT_EQ(refused("INSERT INTO relevo.outbox_p0 (xid, aggregate_type, aggregate_id, event_type) "
-                      "VALUES ('3', 'order', 'o', 'forged')"),
-              kInsufficientPrivilege);
+    EXPECT_EQ(
+        refused("INSERT INTO relevo.outbox_p0 (xid, aggregate_type, aggregate_id, event_type) "
+                "VALUES ('3', 'order', 'o', 'forged')"),
+        kInsufficientPrivilege);
     EXPECT_EQ(refused("SELECT relevo.publish('order', 'o', 'made', '{}')"), "done");
   }
   EXPECT_EQ(owner.number("SELECT count(*) FROM relevo.outbox"), 1);

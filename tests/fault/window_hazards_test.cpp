@@ -17,10 +17,15 @@ constexpr int kHuge = 50'000;
 
 // Somebody stands inside an open window with pages behind it and pages before it.
 [[nodiscard]] bool wait_mid_window(Connection& connection, const std::string& holder) {
-  return eventually(20s, [&] {
-    return connection.number("SELECT count(*) FROM relevo.position WHERE a < b AND last_id > -1 AND holder = $1",
-                             {holder}) > 0;
-  }, 1ms);
+  return eventually(
+      20s,
+      [&] {
+        return connection.number(
+                   "SELECT count(*) FROM relevo.position WHERE a < b AND last_id > -1 AND holder = "
+                   "$1",
+                   {holder}) > 0;
+      },
+      1ms);
 }
 
 TEST(WindowHazards, AHugeTransactionIsDeliveredAcrossACrashInItsMiddle) {
@@ -33,12 +38,14 @@ TEST(WindowHazards, AHugeTransactionIsDeliveredAcrossACrashInItsMiddle) {
     const auto victim = scenario.relay(name, {{"RELEVO_RELAY_SAVE_INTERVAL", "20ms"}});
     ASSERT_TRUE(wait_mid_window(connection, name)) << victim->process().standard_error();
     victim->process().kill();
-    ASSERT_GT(connection.number("SELECT count(*) FROM relevo.position WHERE a < b"), 0) << "it was done already";
+    ASSERT_GT(connection.number("SELECT count(*) FROM relevo.position WHERE a < b"), 0)
+        << "it was done already";
   }
   const auto relay = scenario.relay("survivor");
   const auto verdict = scenario.finish({relay.get()}, {{"kills", std::to_string(crashes)}});
   EXPECT_GT(verdict.duplicates + 1, 0U);
-  EXPECT_LT(verdict.duplicates, static_cast<std::size_t>(kHuge)) << "the progress of its middle was lost";
+  EXPECT_LT(verdict.duplicates, static_cast<std::size_t>(kHuge))
+      << "the progress of its middle was lost";
 }
 
 TEST(WindowHazards, TwoHugeWindowsAtOnceInOneReplicaAreComplete) {
@@ -53,8 +60,11 @@ TEST(WindowHazards, TwoHugeWindowsAtOnceInOneReplicaAreComplete) {
   publish_many(connection, "order", "o", scenario.topic("order"), 1, kHuge, 100);
   ASSERT_TRUE(wait_mid_window(connection, "victim")) << victim->process().standard_error();
   victim->process().kill();
-  ASSERT_GT(connection.number("SELECT count(*) FROM relevo.position WHERE a < b AND holder = 'victim'"), 0);
-  // The heir is in the next huge window when the victim's shards come to it with the rest of the last one.
+  ASSERT_GT(
+      connection.number("SELECT count(*) FROM relevo.position WHERE a < b AND holder = 'victim'"),
+      0);
+  // The heir is in the next huge window when the victim's shards come to it with the rest of the
+  // last one.
   for (int i = 1; i < 6; ++i) {
     publish_many(connection, "order", "o", scenario.topic("order"), 1 + i * kHuge, kHuge, 100);
   }
@@ -76,8 +86,8 @@ TEST(WindowHazards, ABulkLoadThatStaysOpenDelaysNobody) {
   std::thread bulk([&] {
     bulk_connection.exec("BEGIN");
     for (int part = 0; part < kParts; ++part) {
-      publish_many(bulk_connection, "order", "bulk", scenario.topic("order"), 1 + part * (kRows / kParts),
-                   kRows / kParts, 1000);
+      publish_many(bulk_connection, "order", "bulk", scenario.topic("order"),
+                   1 + part * (kRows / kParts), kRows / kParts, 1000);
     }
     loaded = true;
   });
@@ -91,7 +101,8 @@ TEST(WindowHazards, ABulkLoadThatStaysOpenDelaysNobody) {
     const bool arrived = eventually(10s, [&] { return !reader.poll(5ms).empty(); });
     EXPECT_TRUE(arrived) << relay->process().standard_error();
     if (!arrived) break;
-    latencies.push_back(std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - sent));
+    latencies.push_back(
+        std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - sent));
   }
   bulk.join();
   ASSERT_TRUE(loaded);
@@ -100,9 +111,9 @@ TEST(WindowHazards, ABulkLoadThatStaysOpenDelaysNobody) {
   ASSERT_FALSE(latencies.empty());
   const auto median = latencies[latencies.size() / 2];
   EXPECT_LE(median, 300ms);
-  const auto verdict = scenario.finish(
-      {relay.get()},
-      {{"median_ms", std::to_string(median.count())}, {"max_ms", std::to_string(latencies.back().count())}});
+  const auto verdict =
+      scenario.finish({relay.get()}, {{"median_ms", std::to_string(median.count())},
+                                      {"max_ms", std::to_string(latencies.back().count())}});
   EXPECT_EQ(verdict.duplicates, 0U);
 }
 

@@ -370,7 +370,7 @@ TEST_F(CliTest, CheckTellsWhatItFinds) {
   const auto before = relevo({"check"});
   EXPECT_EQ(before.code, 3);
   EXPECT_THAT(before.out, AllOf(HasSubstr(":***@"), HasSubstr("error    schema: is not there; run `relevo migrate`"),
-                                HasSubstr("ok       Kafka: 1 broker")));
+                                HasSubstr("ok       Kafka: ")));
   migrate(database_.url());
   EXPECT_EQ(relevo({"outbox", "publish", "order", "1", "Paid", "{}"}).code, 0);
   EXPECT_EQ(relevo({"outbox", "publish", "order", "1", "Paid", "{}", "--topic", prefix_ + ".named"}).code, 0);

@@ -1,5 +1,5 @@
-// One replica of relevo as a child process, asked through its own HTTP endpoints and log. A test starts as
-// many as it wants on the same database.
+// One replica of relevo as a child process, asked through its own HTTP endpoints and log. A test
+// starts as many as it wants on the same database.
 #pragma once
 
 #include <chrono>
@@ -15,8 +15,8 @@ namespace relevo::test {
 struct DaemonOptions {
   std::string database_url;
   std::string kafka_bootstrap;
-  std::string topic_prefix;  // events of type T go to <topic_prefix>.T
-  std::string instance;      // name of this replica; empty: chosen by the daemon
+  std::string topic_prefix;          // events of type T go to <topic_prefix>.T
+  std::string instance;              // name of this replica; empty: chosen by the daemon
   Process::Environment environment;  // RELEVO_…, beyond and instead of the defaults of the tests
 };
 
@@ -35,7 +35,8 @@ class Daemon {
     std::string body;
   };
   std::optional<Answer> get(const std::string& path);  // nullopt: no answer
-  // Sum of the samples of `name` whose labels contain `label`; nullopt: no answer or no such sample.
+  // Sum of the samples of `name` whose labels contain `label`; nullopt: no answer or no such
+  // sample.
   std::optional<double> metric(std::string_view name, std::string_view label = "");
 
   // SIGTERM, and waits.

@@ -26,7 +26,8 @@ void ignore_notice(void*, const char*) {}
 }  // namespace
 
 bool SqlError::disconnected() const {
-  // 57P01 admin shutdown, 57P02 crash shutdown, 57P03 cannot connect now; class 08: connection exceptions
+  // 57P01 admin shutdown, 57P02 crash shutdown, 57P03 cannot connect now; class 08: connection
+  // exceptions
   return state_.empty() || state_.starts_with("08") || state_.starts_with("57P0");
 }
 
@@ -46,7 +47,8 @@ Connection& Connection::operator=(Connection&&) noexcept = default;
 std::vector<Row> Connection::query(std::string_view sql, std::span<const Value> parameters) {
   std::vector<const char*> values;
   values.reserve(parameters.size());
-  for (const auto& parameter : parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
+  for (const auto& parameter : parameters)
+    values.push_back(parameter ? parameter->c_str() : nullptr);
   const std::string text(sql);
   const Result result(PQexecParams(connection_.get(), text.c_str(), static_cast<int>(values.size()),
                                    nullptr, values.data(), nullptr, nullptr, 0));

@@ -1,5 +1,5 @@
-// PostgreSQL as tests see it: a connection that answers in strings and throws with the SQLSTATE, and a fresh
-// database per test. A connection belongs to one thread.
+// PostgreSQL as tests see it: a connection that answers in strings and throws with the SQLSTATE,
+// and a fresh database per test. A connection belongs to one thread.
 #pragma once
 
 #include <memory>
@@ -56,7 +56,8 @@ class Connection {
   std::unique_ptr<pg_conn, Close> connection_;
 };
 
-// A database of its own in the cluster of `server` (any database of it), dropped with all its connections.
+// A database of its own in the cluster of `server` (any database of it), dropped with all its
+// connections.
 class Database {
  public:
   explicit Database(const std::string& server);  // superuser URI

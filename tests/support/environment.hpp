@@ -1,5 +1,5 @@
-// What scripts/test hands to the tests (RELEVO_TEST_*, RELEVO_BIN, RELEVO_SCRIPTS), and names that no other
-// test uses.
+// What scripts/test hands to the tests (RELEVO_TEST_*, RELEVO_BIN, RELEVO_SCRIPTS), and names that
+// no other test uses.
 #pragma once
 
 #include <filesystem>

@@ -15,7 +15,8 @@ namespace relevo::test {
 namespace {
 
 std::string place(const Received& record) {
-  return record.topic + "/" + std::to_string(record.partition) + "@" + std::to_string(record.offset);
+  return record.topic + "/" + std::to_string(record.partition) + "@" +
+         std::to_string(record.offset);
 }
 
 const std::string* find_header(const Headers& headers, std::string_view name) {
@@ -26,7 +27,9 @@ const std::string* find_header(const Headers& headers, std::string_view name) {
 }
 
 // Headers that the relay adds by itself.
-bool is_envelope(std::string_view header) { return header.starts_with("ce_") || header == "content-type"; }
+bool is_envelope(std::string_view header) {
+  return header.starts_with("ce_") || header == "content-type";
+}
 
 Headers without_envelope(const Headers& headers) {
   Headers own;
@@ -69,7 +72,8 @@ void judge_order(const Sequence& sequence, Verdict& verdict) {
   bool broken = false;
   for (const auto index : sequence.seen) {
     if (first_seen.insert(index).second) {
-      if (highest && index < *highest) verdict.reordered.push_back(sequence.events[index]->event_id);
+      if (highest && index < *highest)
+        verdict.reordered.push_back(sequence.events[index]->event_id);
     } else {
       ++verdict.duplicates;
       if (!replaying || index <= *previous) {  // goes back (again)
@@ -101,7 +105,8 @@ void list(std::ostringstream& out, std::string_view title, const std::vector<std
 }  // namespace
 
 bool Verdict::sound() const {
-  return lost.empty() && invented.empty() && corrupted.empty() && reordered.empty() && split.empty();
+  return lost.empty() && invented.empty() && corrupted.empty() && reordered.empty() &&
+         split.empty();
 }
 
 std::string Verdict::report() const {
@@ -136,8 +141,9 @@ Verdict check_history(std::span<const Written> written, std::span<const Received
   };
   std::unordered_map<std::string_view, Known> known;
   for (auto& [aggregate, sequence] : sequences) {
-    std::sort(sequence.events.begin(), sequence.events.end(),
-              [](const Written* left, const Written* right) { return left->version < right->version; });
+    std::sort(
+        sequence.events.begin(), sequence.events.end(),
+        [](const Written* left, const Written* right) { return left->version < right->version; });
     for (std::size_t i = 0; i < sequence.events.size(); ++i) {
       known.insert({sequence.events[i]->event_id, {sequence.events[i], &sequence, i, false}});
     }

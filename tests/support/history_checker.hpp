@@ -1,6 +1,6 @@
 // Compares what was committed (the truth table) with what stands in Kafka. Pure.
-// Each record names its event in the header `ce_id`; order is judged by first occurrences, since a record
-// that is sent again changes nothing for a consumer that drops what it has seen.
+// Each record names its event in the header `ce_id`; order is judged by first occurrences, since a
+// record that is sent again changes nothing for a consumer that drops what it has seen.
 #pragma once
 
 #include <cstddef>
@@ -44,8 +44,9 @@ struct Verdict {
   std::vector<std::string> reordered;  // event ids that came after a later one of their aggregate
   std::vector<std::string> split;      // aggregates found in more than one partition
   std::size_t duplicates = 0;
-  // A replay: an aggregate goes back to an earlier event and on from there. It is broken when it leaves out
-  // an event on its way, so that a consumer sees an old state directly followed by a newer one.
+  // A replay: an aggregate goes back to an earlier event and on from there. It is broken when it
+  // leaves out an event on its way, so that a consumer sees an old state directly followed by a
+  // newer one.
   std::size_t replays = 0;
   std::size_t broken_replays = 0;
 

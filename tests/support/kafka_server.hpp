@@ -1,5 +1,5 @@
-// A Kafka broker of the test's own, for those that stop it; by scripts/kafka. Port and data survive stop(),
-// kill() and start(). Gone with the object.
+// A Kafka broker of the test's own, for those that stop it; by scripts/kafka. Port and data survive
+// stop(), kill() and start(). Gone with the object.
 #pragma once
 
 #include <string>

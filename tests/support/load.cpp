@@ -21,7 +21,8 @@ bool names_topic(unsigned aggregate) { return type_of(aggregate) == "ticket"; }
 
 }  // namespace
 
-// One writer: a connection, a random source, and the versions of the aggregates its transaction has locked.
+// One writer: a connection, a random source, and the versions of the aggregates its transaction has
+// locked.
 class Load::Writer {
  public:
   Writer(Load& load, unsigned number) : load_(load), random_(load.options_.seed + number) {}
@@ -74,9 +75,9 @@ class Load::Writer {
     const auto count = chance(0.7) ? 1 : 2 + below(2);
     while (chosen.size() < count) chosen.insert(below(load_.options_.aggregates));
     for (const auto aggregate : chosen) {
-      versions_[aggregate] =
-          connection_->number("SELECT version FROM aggregate WHERE type = $1 AND id = $2 FOR UPDATE",
-                              {type_of(aggregate), id_of(aggregate)});
+      versions_[aggregate] = connection_->number(
+          "SELECT version FROM aggregate WHERE type = $1 AND id = $2 FOR UPDATE",
+          {type_of(aggregate), id_of(aggregate)});
     }
   }
 
@@ -101,9 +102,11 @@ class Load::Writer {
     event.aggregate_id = id_of(aggregate);
     event.version = chosen->second;
     event.names_topic = names_topic(aggregate);
-    event.topic = load_.options_.topic_prefix + "." + (event.names_topic ? kNamedTopic : event.aggregate_type);
+    event.topic = load_.options_.topic_prefix + "." +
+                  (event.names_topic ? kNamedTopic : event.aggregate_type);
     if (!chance(0.05)) {
-      event.payload = R"({"version": )" + version + R"(, "name": "naïve ☕ \"quoted\"", "fill": ")" +
+      event.payload = R"({"version": )" + version +
+                      R"(, "name": "naïve ☕ \"quoted\"", "fill": ")" +
                       std::string(chance(0.03) ? 2000 + below(20000) : below(300), 'x') + "\"}";
     }
     if (chance(0.2)) event.headers = R"({"region": "bogotá", "attempt": ")" + version + "\"}";
@@ -120,7 +123,8 @@ class Load::Writer {
     const auto length =
         is_long ? milliseconds(1000 + below(2000))
                 : milliseconds(below(static_cast<unsigned>(options.longest_pause.count()) + 1));
-    (void)eventually(length, [&] { return is_long && load_.stopping_; }, milliseconds(10));
+    (void)eventually(
+        length, [&] { return is_long && load_.stopping_; }, milliseconds(10));
   }
 
   void failed(const SqlError& error) {

@@ -1,6 +1,6 @@
-// Writers as the products have them, only nastier: concurrent transactions that lock their aggregates, then
-// publish events with rising versions, and pause, roll back, use savepoints, stay open for seconds. What
-// they committed stands in the truth table.
+// Writers as the products have them, only nastier: concurrent transactions that lock their
+// aggregates, then publish events with rising versions, and pause, roll back, use savepoints, stay
+// open for seconds. What they committed stands in the truth table.
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,7 @@ struct LoadOptions {
   unsigned writers = 16;
   unsigned aggregates = 200;
   std::chrono::milliseconds longest_pause{100};  // between insert and commit
-  double long_transactions = 0.01;               // share of transactions that stay open for 1 to 3 s
+  double long_transactions = 0.01;  // share of transactions that stay open for 1 to 3 s
   std::uint64_t seed = std::random_device{}();
 };
 

@@ -57,11 +57,13 @@ pid_t OwnPostgres::postmaster() const {
   return pid;
 }
 
-std::string OwnPostgres::run_tool(const std::string& name, std::vector<std::string> arguments) const {
+std::string OwnPostgres::run_tool(const std::string& name,
+                                  std::vector<std::string> arguments) const {
   std::vector<std::string> all{"env", "--chdir=" + directory()};
   if (::geteuid() == 0) {
     // the programs refuse to run as root
-    all = {"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "env", "--chdir=" + directory()};
+    all = {"setpriv", "--reuid=postgres",      "--regid=postgres", "--init-groups",
+           "env",     "--chdir=" + directory()};
   }
   all.push_back(programs_ + "/" + name);
   all.insert(all.end(), arguments.begin(), arguments.end());

@@ -22,13 +22,13 @@ class OwnPostgres {
   void stop();
   void restart_immediate();  // as after a crash: nothing is flushed, the log is replayed
 
-  const std::string& url() const { return url_; }  // superuser, database postgres
+  const std::string& url() const { return url_; }              // superuser, database postgres
   std::string directory() const { return directory_.path(); }  // writable by the server's user
   std::string data_directory() const { return directory() + "/data"; }
   pid_t postmaster() const;
 
-  // Runs one of PostgreSQL's programs (pg_resetwal, initdb, …) of the same version as the user whom the
-  // server runs as, in directory().
+  // Runs one of PostgreSQL's programs (pg_resetwal, initdb, …) of the same version as the user whom
+  // the server runs as, in directory().
   std::string run_tool(const std::string& name, std::vector<std::string> arguments) const;
   std::string program_directory() const { return programs_; }
 

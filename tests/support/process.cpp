@@ -30,7 +30,8 @@ std::vector<std::string> merged_environment(const Process::Environment& added) {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     const auto equals = text.find('=');
-    if (equals != std::string_view::npos) all.emplace(text.substr(0, equals), text.substr(equals + 1));
+    if (equals != std::string_view::npos)
+      all.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   for (const auto& [name, value] : added) all.insert_or_assign(name, value);
   std::vector<std::string> entries;
@@ -120,7 +121,8 @@ std::optional<std::string> Process::find_line(std::string_view text, std::size_t
   return log.substr(begin, end - begin);
 }
 
-std::optional<std::string> Process::wait_line(std::string_view text, std::chrono::milliseconds deadline,
+std::optional<std::string> Process::wait_line(std::string_view text,
+                                              std::chrono::milliseconds deadline,
                                               std::size_t offset) {
   std::optional<std::string> line;
   (void)eventually(deadline, [&] {

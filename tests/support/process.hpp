@@ -1,6 +1,6 @@
-// A child process with its output in files. Killed and reaped when the object goes; the kernel kills it too
-// when the thread that started it ends, so start it from one that lives as long as the test.
-// One thread uses it, except for pid().
+// A child process with its output in files. Killed and reaped when the object goes; the kernel
+// kills it too when the thread that started it ends, so start it from one that lives as long as the
+// test. One thread uses it, except for pid().
 #pragma once
 
 #include <sys/types.h>
@@ -51,8 +51,8 @@ class Process {
   std::optional<Exit> exit_;
 };
 
-// Runs a command to its end. Throws std::runtime_error with its standard error when it fails or is not done
-// at the deadline; returns its standard output.
+// Runs a command to its end. Throws std::runtime_error with its standard error when it fails or is
+// not done at the deadline; returns its standard output.
 std::string run(std::vector<std::string> command, const Process::Environment& environment = {},
                 std::chrono::milliseconds deadline = std::chrono::seconds(60));
 

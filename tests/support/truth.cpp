@@ -40,17 +40,17 @@ SELECT event_id, $1, aggregate_id, 'filled', (convert_from(payload, 'UTF8')::jso
 FROM e)";
 
 void write(Connection& connection, const char* statement, const NewEvent& event) {
-  connection.query(statement,
-                   {event.aggregate_type, event.aggregate_id, event.event_type,
-                    std::to_string(event.version), event.topic, event.payload, event.headers,
-                    event.names_topic ? Value(event.topic) : Value()});
+  connection.query(statement, {event.aggregate_type, event.aggregate_id, event.event_type,
+                               std::to_string(event.version), event.topic, event.payload,
+                               event.headers, event.names_topic ? Value(event.topic) : Value()});
 }
 
 Headers to_headers(const Value& json) {
   Headers headers;
   if (!json) return headers;
   const auto object = nlohmann::json::parse(*json);
-  for (const auto& [name, value] : object.items()) headers.emplace_back(name, value.get<std::string>());
+  for (const auto& [name, value] : object.items())
+    headers.emplace_back(name, value.get<std::string>());
   return headers;
 }
 
@@ -60,18 +60,21 @@ void create_truth(Connection& connection) { connection.exec(kTables); }
 
 void publish(Connection& connection, const NewEvent& event) { write(connection, kPublish, event); }
 
-void insert_plainly(Connection& connection, const NewEvent& event) { write(connection, kInsert, event); }
+void insert_plainly(Connection& connection, const NewEvent& event) {
+  write(connection, kInsert, event);
+}
 
-void publish_many(Connection& connection, const std::string& aggregate_type, const std::string& prefix,
-                  const std::string& topic, std::int64_t first_version, std::int64_t count,
-                  int aggregates) {
+void publish_many(Connection& connection, const std::string& aggregate_type,
+                  const std::string& prefix, const std::string& topic, std::int64_t first_version,
+                  std::int64_t count, int aggregates) {
   connection.query(kInsertMany, {aggregate_type, prefix, topic, std::to_string(first_version),
                                  std::to_string(count), std::to_string(aggregates)});
 }
 
 std::vector<Written> read_truth(Connection& connection) {
   const auto rows = connection.query(
-      "SELECT event_id, topic, aggregate_type, aggregate_id, event_type, version, value_digest, headers "
+      "SELECT event_id, topic, aggregate_type, aggregate_id, event_type, version, value_digest, "
+      "headers "
       "FROM truth");
   std::vector<Written> events;
   events.reserve(rows.size());

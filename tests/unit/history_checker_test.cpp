@@ -12,8 +12,14 @@ namespace {
 
 Written event(const std::string& aggregate, std::int64_t version) {
   const auto value = "{\"version\": " + std::to_string(version) + "}";
-  return {aggregate + "-" + std::to_string(version), "orders", "order", aggregate, "changed", version,
-          sha256_hex(value),                         {{"source", "test"}}};
+  return {aggregate + "-" + std::to_string(version),
+          "orders",
+          "order",
+          aggregate,
+          "changed",
+          version,
+          sha256_hex(value),
+          {{"source", "test"}}};
 }
 
 Received record(const std::string& aggregate, std::int64_t version, std::int64_t offset,
@@ -31,12 +37,14 @@ Received record(const std::string& aggregate, std::int64_t version, std::int64_t
 
 std::vector<Written> events(const std::string& aggregate, std::int64_t count) {
   std::vector<Written> result;
-  for (std::int64_t version = 1; version <= count; ++version) result.push_back(event(aggregate, version));
+  for (std::int64_t version = 1; version <= count; ++version)
+    result.push_back(event(aggregate, version));
   return result;
 }
 
 // The aggregate's records with these versions, one after the other.
-std::vector<Received> records(const std::string& aggregate, std::initializer_list<std::int64_t> versions) {
+std::vector<Received> records(const std::string& aggregate,
+                              std::initializer_list<std::int64_t> versions) {
   std::vector<Received> result;
   for (const auto version : versions) {
     result.push_back(record(aggregate, version, static_cast<std::int64_t>(result.size())));
@@ -137,7 +145,8 @@ TEST(HistoryChecker, FindsReorderedEvents) {
 }
 
 TEST(HistoryChecker, FindsAFirstOccurrenceOutOfOrderWithinAReplay) {
-  EXPECT_EQ(check_history(events("a", 4), records("a", {1, 3, 1, 2, 3, 4})).reordered, Texts{"a-2"});
+  EXPECT_EQ(check_history(events("a", 4), records("a", {1, 3, 1, 2, 3, 4})).reordered,
+            Texts{"a-2"});
 }
 
 TEST(HistoryChecker, FindsAnAggregateInTwoPartitions) {

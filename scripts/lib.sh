@@ -1,6 +1,8 @@
 # shellcheck shell=bash disable=SC2034 # variables for those who source it
 # Sourced by the scripts beside it, not run: paths, messages, ports, processes, options of the server scripts.
 
+shopt -s inherit_errexit # a failure inside $(…) is one too
+
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 scripts=$repo/scripts
 

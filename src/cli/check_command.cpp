@@ -59,7 +59,8 @@ class Check {
 
 postgres::ConnectOptions hasty(postgres::ConnectOptions options) {
   options.connect_timeout = std::min<std::chrono::milliseconds>(options.connect_timeout, kPatience);
-  options.statement_timeout = std::min<std::chrono::milliseconds>(options.statement_timeout, kPatience);
+  options.statement_timeout =
+      std::min<std::chrono::milliseconds>(options.statement_timeout, kPatience);
   return options;
 }
 
@@ -105,7 +106,8 @@ std::vector<Finding> look_at_kafka(const config::Config& config, std::vector<std
   if (topics.empty()) {
     findings.push_back({Level::kNote, "topics", "none to look at: there are no events yet", "", 0});
   } else if (all > kMostTopics) {
-    findings.push_back({Level::kNote, "topics", std::to_string(all - kMostTopics) + " more are not looked at", "", 0});
+    findings.push_back({Level::kNote, "topics",
+                        std::to_string(all - kMostTopics) + " more are not looked at", "", 0});
   }
   return findings;
 }
@@ -118,7 +120,8 @@ std::optional<Found> Check::in_time(const char* what, std::function<Found()> ask
   if (found.wait_for(kMostPatience) == std::future_status::ready) return found.get();
   left_behind_ = true;
   const Finding finding{Level::kError, what, "no answer within " + duration_text(kMostPatience),
-                        "check the name resolution and the network of this machine", exit_code::kUnavailable};
+                        "check the name resolution and the network of this machine",
+                        exit_code::kUnavailable};
   tell({&finding, 1});
   return std::nullopt;
 }
@@ -135,7 +138,8 @@ void Check::look(const config::Config& config) {
       in_time<Database>("PostgreSQL", [config] { return look_at_database(config); });
   if (database) tell(database->findings);
   if (config.kafka.embedded) {
-    const Finding finding{Level::kNote, "Kafka", "kafka.embedded: a broker inside the daemon that keeps nothing",
+    const Finding finding{Level::kNote, "Kafka",
+                          "kafka.embedded: a broker inside the daemon that keeps nothing",
                           "for trying things out only", 0};
     return tell({&finding, 1});
   }
@@ -161,20 +165,23 @@ int Check::run() {
   if (loaded.ok() && !json_) invocation_.out.print(config::print_effective(loaded.config) + "\n");
   std::vector<Finding> problems;
   for (const auto& problem : loaded.errors) {
-    problems.push_back({Level::kError, problem.where, problem.message, "", exit_code::kMisconfigured});
+    problems.push_back(
+        {Level::kError, problem.where, problem.message, "", exit_code::kMisconfigured});
   }
   for (const auto& problem : loaded.warnings) {
     problems.push_back({Level::kWarning, problem.where, problem.message, "", 0});
   }
   if (problems.empty()) {
-    problems.push_back({Level::kOk, "configuration", loaded.file.value_or("no file; environment and defaults"), "", 0});
+    problems.push_back({Level::kOk, "configuration",
+                        loaded.file.value_or("no file; environment and defaults"), "", 0});
   }
   tell(problems);
   if (loaded.ok()) look(loaded.config);
   const int code = exit_code_of(findings_);
   if (json_) {
     Json out{{"ok", code == exit_code::kOk}, {"findings", to_json(findings_)}};
-    out["configuration"] = loaded.ok() ? Json::parse(config::print_effective_json(loaded.config)) : Json();
+    out["configuration"] =
+        loaded.ok() ? Json::parse(config::print_effective_json(loaded.config)) : Json();
     invocation_.out.print(json_line(out));
   }
   // Name resolution cannot be called off: the process ends around the thread that hangs in it.
@@ -185,7 +192,8 @@ int Check::run() {
 }  // namespace
 
 void add_check(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand("check", "Look at the configuration, PostgreSQL, Kafka and topics");
+  auto* command =
+      parent.add_subcommand("check", "Look at the configuration, PostgreSQL, Kafka and topics");
   command->footer(kFooter);
   // Owners: the parser, which fills it, and the action.
   const auto json = std::make_shared<bool>(false);

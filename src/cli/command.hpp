@@ -1,6 +1,6 @@
 // What the commands of relevo share: how they are registered, what they are given, how they fail.
-// Each add_*() declares one command of the parent with its options and help; when it is the one that was
-// asked for, parsing sets `chosen` to its action.
+// Each add_*() declares one command of the parent with its options and help; when it is the one
+// that was asked for, parsing sets `chosen` to its action.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,8 @@ class App;
 
 namespace relevo::cli {
 
-// Ends a command: lines for standard error, each saying what, where and what to do, and the exit code.
+// Ends a command: lines for standard error, each saying what, where and what to do, and the exit
+// code.
 class Failure : public std::runtime_error {
  public:
   Failure(int exit_code, std::vector<std::string> lines);

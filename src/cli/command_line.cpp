@@ -66,7 +66,10 @@ std::string usage_line(const CLI::App& app, const CLI::ParseError& error) {
   } else {
     for (const auto* sub : command.get_subcommands({})) known.push_back(sub->get_name());
   }
-  auto line = std::string("unknown ") + (is_option ? "option" : known.empty() ? "argument" : "command") +
+  auto line = std::string("unknown ") +
+              (is_option       ? "option"
+               : known.empty() ? "argument"
+                               : "command") +
               " `" + word + "`";
   if (const auto meant = nearest(word.substr(0, word.find('=')), known)) {
     line += "; did you mean `" + *meant + "`?";

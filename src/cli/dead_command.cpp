@@ -18,7 +18,8 @@ Typical:
 }  // namespace
 
 void add_outbox_dead(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand("dead", "Events that could not be published: list, retry, skip");
+  auto* command =
+      parent.add_subcommand("dead", "Events that could not be published: list, retry, skip");
   command->footer(kFooter);
   command->require_subcommand(1);
   add_dead_list(*command, chosen);

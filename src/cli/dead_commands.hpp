@@ -36,7 +36,8 @@ DeadChoice choose_to_skip(std::span<const std::int64_t> asked,
 int report_declined(std::span<const Declined> declined);
 
 // Events changed, as one JSON object {verb: [ids], "declined": [{id, why}]}.
-std::string dead_json(const char* verb, std::span<const std::int64_t> ids, std::span<const Declined> declined);
+std::string dead_json(const char* verb, std::span<const std::int64_t> ids,
+                      std::span<const Declined> declined);
 
 // At most so many rows are read or changed by one statement.
 inline constexpr int kDeadBatch = 1'000;

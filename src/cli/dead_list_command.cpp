@@ -42,11 +42,12 @@ Json to_json(const postgres::DeadEventRow& row) {
 
 std::string to_table(const std::vector<postgres::DeadEventRow>& rows) {
   if (rows.empty()) return "no dead events\n";
-  Table table({">id", "state", "reason", "aggregate", "event", "topic", ">size", ">attempts", "parked at",
-               "error"});
+  Table table({">id", "state", "reason", "aggregate", "event", "topic", ">size", ">attempts",
+               "parked at", "error"});
   for (const auto& row : rows) {
-    table.add({std::to_string(row.id), row.state, row.reason, row.aggregate_type + "/" + row.aggregate_id,
-               row.event_type, row.topic.empty() ? "-" : row.topic,
+    table.add({std::to_string(row.id), row.state, row.reason,
+               row.aggregate_type + "/" + row.aggregate_id, row.event_type,
+               row.topic.empty() ? "-" : row.topic,
                row.payload_bytes ? size_text(*row.payload_bytes) : "tombstone",
                std::to_string(row.attempts), iso_time(row.parked_at), row.error});
   }
@@ -66,7 +67,9 @@ int list(const Options& options, const Invocation& invocation) {
   } else {
     invocation.out.print(to_table(rows));
   }
-  if (more) complain("there are more: add --after " + std::to_string(rows.back().id) + ", or a larger --limit");
+  if (more)
+    complain("there are more: add --after " + std::to_string(rows.back().id) +
+             ", or a larger --limit");
   return exit_code::kOk;
 }
 

@@ -46,7 +46,8 @@ std::vector<std::int64_t> release_refused(postgres::Inspector& inspector, const 
   }
 }
 
-std::vector<std::int64_t> release_aggregate(postgres::Inspector& inspector, const std::string& aggregate) {
+std::vector<std::int64_t> release_aggregate(postgres::Inspector& inspector,
+                                            const std::string& aggregate) {
   const auto [type, id] = parse_aggregate(aggregate);
   std::vector<std::int64_t> ids;
   bool is_first = true;
@@ -64,8 +65,9 @@ std::vector<std::int64_t> release_aggregate(postgres::Inspector& inspector, cons
 
 int retry(const Options& options, const Invocation& invocation) {
   if (options.reason == "queued_behind") {
-    throw UsageError("--reason queued_behind: such events wait for an earlier one of their aggregate; retry "
-                     "or skip that one (`relevo outbox dead list`)");
+    throw UsageError(
+        "--reason queued_behind: such events wait for an earlier one of their aggregate; retry "
+        "or skip that one (`relevo outbox dead list`)");
   }
   if (options.aggregate) (void)parse_aggregate(*options.aggregate);
   postgres::Inspector inspector(connect_options(load_config(invocation)));
@@ -99,8 +101,10 @@ void add_dead_retry(CLI::App& parent, Action& chosen) {
   const auto options = std::make_shared<Options>();
   auto* which = command->add_option_group("which", "Which events");
   which->add_option("ID", options->ids, "Ids as in `outbox dead list`");
-  which->add_option("--aggregate", options->aggregate, "Those of one aggregate")->type_name("TYPE/ID");
-  which->add_option("--reason", options->reason, "Those parked for this reason")->type_name("REASON");
+  which->add_option("--aggregate", options->aggregate, "Those of one aggregate")
+      ->type_name("TYPE/ID");
+  which->add_option("--reason", options->reason, "Those parked for this reason")
+      ->type_name("REASON");
   which->add_flag("--all", options->all, "All that are parked");
   which->require_option(1);
   command->add_flag("--json", options->json, "One JSON object");

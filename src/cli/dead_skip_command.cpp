@@ -62,7 +62,8 @@ int skip(const Options& options, const Invocation& invocation) {
 }  // namespace
 
 void add_dead_skip(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand("skip", "Never publish dead events; those behind them go on");
+  auto* command =
+      parent.add_subcommand("skip", "Never publish dead events; those behind them go on");
   command->footer(kFooter);
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();

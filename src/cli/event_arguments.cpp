@@ -20,7 +20,8 @@ std::string read_all(std::istream& in, const std::string& where) {
   while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())), in.gcount() > 0) {
     text.append(chunk, 0, static_cast<std::size_t>(in.gcount()));
     if (text.size() > kMostBytes) {
-      throw UsageError("payload: " + where + " holds more than 32 MiB; an event takes at most 8 MiB");
+      throw UsageError("payload: " + where +
+                       " holds more than 32 MiB; an event takes at most 8 MiB");
     }
   }
   if (in.bad()) throw UsageError("payload: " + where + " cannot be read");

@@ -20,8 +20,9 @@ constexpr std::array kRemedies{
     Remedy{"28P01", "correct the user or password (database.url, database.password_file)"},
     Remedy{"28000", "let this user in by pg_hba.conf, or correct database.url"},
     Remedy{"3D000", "create the database, or correct its name in database.url"},
-    Remedy{"42501", "make the user a member of the role it needs: relevo_relay to run and to ask, "
-                    "relevo_writer to publish, the owner to migrate (docs/database.md)"},
+    Remedy{"42501",
+           "make the user a member of the role it needs: relevo_relay to run and to ask, "
+           "relevo_writer to publish, the owner to migrate (docs/database.md)"},
     Remedy{"42P01", "run `relevo migrate`"},
     Remedy{"42883", "run `relevo migrate`"},
     Remedy{"3F000", "run `relevo migrate`"},

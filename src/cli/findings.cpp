@@ -35,7 +35,8 @@ Finding warning(std::string what, std::string finding, std::string advice) {
 }
 
 Finding error(std::string what, std::string finding, std::string advice) {
-  return {Level::kError, std::move(what), std::move(finding), std::move(advice), exit_code::kMisconfigured};
+  return {Level::kError, std::move(what), std::move(finding), std::move(advice),
+          exit_code::kMisconfigured};
 }
 
 std::string server_version_text(int version) {
@@ -79,24 +80,24 @@ Finding failed(const char* what, const core::IntegrationError& error) {
 std::vector<Finding> judge_server(const postgres::Server& server, std::chrono::microseconds ahead) {
   std::vector<Finding> findings;
   const auto version = "version " + server_version_text(server.version);
-  findings.push_back(server.version >= kOldestServer
-                         ? ok("PostgreSQL", version)
-                         : error("PostgreSQL", version + " is too old", "upgrade it to 14 or newer"));
+  findings.push_back(server.version >= kOldestServer ? ok("PostgreSQL", version)
+                                                     : error("PostgreSQL", version + " is too old",
+                                                             "upgrade it to 14 or newer"));
   if (server.standby) {
-    findings.push_back(error("PostgreSQL", "is a standby, where nothing can be written",
-                             "name the primary in database.url (target_session_attrs=read-write finds it)"));
+    findings.push_back(
+        error("PostgreSQL", "is a standby, where nothing can be written",
+              "name the primary in database.url (target_session_attrs=read-write finds it)"));
   }
   findings.push_back(server.system_identifier.empty()
                          ? note("system identifier", "may not be read by this user")
                          : ok("system identifier", server.system_identifier));
   const auto skew = std::chrono::abs(ahead);
   findings.push_back(
-      skew > kMostSkew
-          ? warning("clock",
-                    "of this machine is " + duration_text(skew) + (ahead < 0us ? " behind" : " ahead of") +
-                        " the database's",
-                    "set both by NTP; ages and latencies are off by that")
-          : ok("clock", "within " + duration_text(skew + 1ms) + " of the database's"));
+      skew > kMostSkew ? warning("clock",
+                                 "of this machine is " + duration_text(skew) +
+                                     (ahead < 0us ? " behind" : " ahead of") + " the database's",
+                                 "set both by NTP; ages and latencies are off by that")
+                       : ok("clock", "within " + duration_text(skew + 1ms) + " of the database's"));
   return findings;
 }
 
@@ -128,35 +129,41 @@ std::vector<Finding> judge_surroundings(const postgres::Surroundings& found, int
   const auto cache = "CACHE " + std::to_string(found.sequence_cache);
   findings.push_back(found.sequence_cache == 1
                          ? ok("sequence of ids", cache)
-                         : error("sequence of ids", cache + " breaks the order of an aggregate's events",
+                         : error("sequence of ids",
+                                 cache + " breaks the order of an aggregate's events",
                                  "ALTER SEQUENCE relevo.outbox_id_seq CACHE 1"));
   const auto in_use = std::to_string(found.shards);
-  findings.push_back(found.shards == shards
-                         ? ok("shards", in_use)
-                         : error("shards",
-                                 "the database has " + in_use + ", relay.shards is " + std::to_string(shards),
-                                 "set relay.shards to " + in_use));
+  findings.push_back(
+      found.shards == shards
+          ? ok("shards", in_use)
+          : error("shards",
+                  "the database has " + in_use + ", relay.shards is " + std::to_string(shards),
+                  "set relay.shards to " + in_use));
   const auto ahead = std::to_string(found.leaves_ahead) + " ahead";
-  findings.push_back(found.leaves_ahead >= kFewLeaves
-                         ? ok("partitions", ahead)
-                         : warning("partitions", ahead,
-                                   "start a relay, which creates more, or see its log for what stops it"));
+  findings.push_back(
+      found.leaves_ahead >= kFewLeaves
+          ? ok("partitions", ahead)
+          : warning("partitions", ahead,
+                    "start a relay, which creates more, or see its log for what stops it"));
   if (found.default_in_use) {
-    findings.push_back(warning("partitions", "events were stored in outbox_default, since none was ahead",
-                               "they are published all the same; see the relay's log for what stopped it"));
+    findings.push_back(
+        warning("partitions", "events were stored in outbox_default, since none was ahead",
+                "they are published all the same; see the relay's log for what stopped it"));
   }
   return findings;
 }
 
 Finding judge_cluster(const kafka::ClusterDescription& cluster) {
   return ok("Kafka", count_text(static_cast<std::int64_t>(cluster.brokers.size()), "broker") +
-                         ", cluster id " + (cluster.cluster_id.empty() ? "unknown" : cluster.cluster_id));
+                         ", cluster id " +
+                         (cluster.cluster_id.empty() ? "unknown" : cluster.cluster_id));
 }
 
 Finding judge_topic(const kafka::TopicDescription& topic, bool created_on_use) {
   const auto what = "topic " + topic.name;
   if (!topic.exists) {
-    if (created_on_use) return note(what, topic.error, "relevo creates it on first use, if that is the cause");
+    if (created_on_use)
+      return note(what, topic.error, "relevo creates it on first use, if that is the cause");
     return warning(what, topic.error, "events for it are parked until it is there; create it");
   }
   auto text = count_text(topic.partitions, "partition");

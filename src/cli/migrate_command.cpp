@@ -54,8 +54,8 @@ int apply(const Invocation& invocation, bool json) {
       .migrate(config.relay.shards, [&](int version, std::string_view name) {
         all.push_back({{"version", version}, {"name", name}});
         if (json) return;
-        invocation.out.print("applied migration " + std::to_string(version) + " " + std::string(name) +
-                             "\n");
+        invocation.out.print("applied migration " + std::to_string(version) + " " +
+                             std::string(name) + "\n");
       });
   if (json) invocation.out.print(json_line({{"applied", all}}));
   return exit_code::kOk;
@@ -68,8 +68,10 @@ void add_migrate(CLI::App& parent, Action& chosen) {
   command->footer(kFooter);
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();
-  auto* status = command->add_flag("--status", options->status, "Only show what is applied and what is not");
-  auto* print = command->add_flag("--print", options->print, "Print the SQL instead; needs no database");
+  auto* status =
+      command->add_flag("--status", options->status, "Only show what is applied and what is not");
+  auto* print =
+      command->add_flag("--print", options->print, "Print the SQL instead; needs no database");
   auto* json = command->add_flag("--json", options->json, "One JSON value instead of text");
   print->excludes(status)->excludes(json);
   command->callback([&chosen, options] {
@@ -78,7 +80,8 @@ void add_migrate(CLI::App& parent, Action& chosen) {
         invocation.out.print(postgres::Migrator::print());
         return exit_code::kOk;
       }
-      return options->status ? print_status(invocation, options->json) : apply(invocation, options->json);
+      return options->status ? print_status(invocation, options->json)
+                             : apply(invocation, options->json);
     };
   });
 }

@@ -31,7 +31,8 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
   std::size_t least = 0;
   for (const auto& candidate : known) {
     const auto steps = distance(word.substr(0, 100), candidate);
-    if (steps > std::max<std::size_t>(2, candidate.size() / 3) || steps >= candidate.size()) continue;
+    if (steps > std::max<std::size_t>(2, candidate.size() / 3) || steps >= candidate.size())
+      continue;
     if (!found || steps < least) {
       found = candidate;
       least = steps;

@@ -5,7 +5,8 @@
 namespace relevo::cli {
 
 void add_outbox(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand("outbox", "Follow events, publish one, deal with dead ones");
+  auto* command =
+      parent.add_subcommand("outbox", "Follow events, publish one, deal with dead ones");
   command->require_subcommand(1);
   add_outbox_tail(*command, chosen);
   add_outbox_publish(*command, chosen);

@@ -1,5 +1,5 @@
-// Text of unknown origin (a Kafka key, an error of a broker) as one line that cannot control a terminal:
-// control characters become \n, \t or \u00XX.
+// Text of unknown origin (a Kafka key, an error of a broker) as one line that cannot control a
+// terminal: control characters become \n, \t or \u00XX.
 #pragma once
 
 #include <string>

@@ -36,7 +36,8 @@ int publish(Options options, const Invocation& invocation) {
   }
   if (options.payload) options.event.payload = read_payload(*options.payload, std::cin);
   options.event.headers = headers_json(options.headers);
-  const auto id = postgres::Inspector(connect_options(load_config(invocation))).publish(options.event);
+  const auto id =
+      postgres::Inspector(connect_options(load_config(invocation))).publish(options.event);
   invocation.out.print(options.json ? json_line({{"event_id", id}}) : id + "\n");
   return exit_code::kOk;
 }
@@ -44,17 +45,19 @@ int publish(Options options, const Invocation& invocation) {
 }  // namespace
 
 void add_outbox_publish(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand("publish", "Store one event in the outbox, for trying things out");
+  auto* command =
+      parent.add_subcommand("publish", "Store one event in the outbox, for trying things out");
   command->footer(kFooter);
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();
   auto& event = options->event;
   command->add_option("AGGREGATE_TYPE", event.aggregate_type, "What the event is about, e.g. order")
       ->required();
-  command->add_option("AGGREGATE_ID", event.aggregate_id, "Which one; becomes the Kafka key")->required();
+  command->add_option("AGGREGATE_ID", event.aggregate_id, "Which one; becomes the Kafka key")
+      ->required();
   command->add_option("EVENT_TYPE", event.event_type, "What happened, e.g. OrderPaid")->required();
-  auto* payload =
-      command->add_option("PAYLOAD", options->payload, "JSON; - reads standard input, @FILE a file");
+  auto* payload = command->add_option("PAYLOAD", options->payload,
+                                      "JSON; - reads standard input, @FILE a file");
   command->add_option("--header", options->headers, "Header NAME=VALUE; may be repeated")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);

@@ -47,8 +47,8 @@ std::string base64(std::string_view bytes) {
 std::string record_line(const kafka::ReadRecord& record, bool with_payload) {
   std::string line = iso_time(record.timestamp) + "  " + std::string(record.topic) + "/" +
                      std::to_string(record.partition) + "@" + std::to_string(record.offset) + "  " +
-                     or_dash(record.key.value_or("")) + "  " + or_dash(header(record, "ce_type")) + "  " +
-                     or_dash(header(record, "ce_id")) + "  ";
+                     or_dash(record.key.value_or("")) + "  " + or_dash(header(record, "ce_type")) +
+                     "  " + or_dash(header(record, "ce_id")) + "  ";
   line += record.value ? size_text(static_cast<std::int64_t>(record.value->size())) : "tombstone";
   if (with_payload && record.value) line += "  " + printable(*record.value);
   return line + "\n";
@@ -86,7 +86,8 @@ std::string topic_pattern(std::string_view topic_template) {
     if (open == std::string_view::npos) break;
     if (!pattern.ends_with('*')) pattern += '*';
     const auto close = topic_template.find('}', open);
-    topic_template.remove_prefix(close == std::string_view::npos ? topic_template.size() : close + 1);
+    topic_template.remove_prefix(close == std::string_view::npos ? topic_template.size()
+                                                                 : close + 1);
   }
   return pattern;
 }

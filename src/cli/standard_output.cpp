@@ -22,9 +22,9 @@ void StandardOutput::print(std::string_view text) {
       pollfd ready{descriptor_, POLLOUT, 0};
       ::poll(&ready, 1, -1);
     } else if (errno != EINTR) {
-      throw Failure(exit_code::kFailed,
-                    "standard output: cannot be written: " + std::generic_category().message(errno) +
-                        "; free space or redirect it elsewhere");
+      throw Failure(exit_code::kFailed, "standard output: cannot be written: " +
+                                            std::generic_category().message(errno) +
+                                            "; free space or redirect it elsewhere");
     }
   }
 }

@@ -1,5 +1,6 @@
-// Where commands put their data. Written at once, so that a follower sees each line; a reader that has gone
-// away (`| head`) ends the command with ReaderGone, which is no failure. SIGPIPE has to be ignored.
+// Where commands put their data. Written at once, so that a follower sees each line; a reader that
+// has gone away (`| head`) ends the command with ReaderGone, which is no failure. SIGPIPE has to be
+// ignored.
 #pragma once
 
 #include <string_view>

@@ -56,11 +56,13 @@ int watch(const Options& options, const Invocation& invocation) {
     try {
       if (!inspector) inspector.emplace(database);
       auto look = look_at(*inspector, config.relay.lease_ttl);
-      const auto rate = before ? published_per_second(before->newest, before->backlog, look.newest, look.backlog)
-                               : std::nullopt;
+      const auto rate =
+          before ? published_per_second(before->newest, before->backlog, look.newest, look.backlog)
+                 : std::nullopt;
       const bool clear = invocation.out.is_terminal() && !options.json;
-      invocation.out.print((clear ? kClearScreen : "") +
-                           (options.json ? status_json(look, rate) : status_text(look, rate) + "\n"));
+      invocation.out.print((clear ? kClearScreen : "") + (options.json
+                                                              ? status_json(look, rate)
+                                                              : status_text(look, rate) + "\n"));
       before = std::move(look);
     } catch (const core::IntegrationError& error) {
       if (error.kind() != core::ErrorKind::kDisconnected) throw;

@@ -33,9 +33,10 @@ std::string replicas_text(const Look& look) {
 std::string shards_text(const Look& look) {
   Table table({">shard", "holder", ">epoch", ">window", ">last id", ">behind"});
   for (const auto& shard : look.shards) {
-    table.add({std::to_string(shard.shard), shard.holder.value_or("(free)"), std::to_string(shard.epoch),
-               std::to_string(shard.tick_a) + ".." + std::to_string(shard.tick_b),
-               shard.last_id < 0 ? "-" : std::to_string(shard.last_id), duration_text(shard.behind)});
+    table.add(
+        {std::to_string(shard.shard), shard.holder.value_or("(free)"), std::to_string(shard.epoch),
+         std::to_string(shard.tick_a) + ".." + std::to_string(shard.tick_b),
+         shard.last_id < 0 ? "-" : std::to_string(shard.last_id), duration_text(shard.behind)});
   }
   return table.text();
 }
@@ -76,9 +77,11 @@ std::optional<double> published_per_second(const postgres::NewestEvent& from,
 std::string status_text(const Look& look, std::optional<double> rate) {
   std::string text = "backlog:     " + std::string(look.backlog.exact ? "" : "≈ ") +
                      count_text(look.backlog.events, "event");
-  if (const auto age = oldest_age(look)) text += ", the oldest stored " + duration_text(*age) + " ago";
+  if (const auto age = oldest_age(look))
+    text += ", the oldest stored " + duration_text(*age) + " ago";
   text += "\npublishing:  ";
-  text += rate ? "≈ " + count_text(std::llround(*rate), "event") + " per second" : "not measured yet";
+  text +=
+      rate ? "≈ " + count_text(std::llround(*rate), "event") + " per second" : "not measured yet";
   return text + "\n\n" + replicas_text(look) + "\n" + shards_text(look) + "\n" + dead_text(look);
 }
 

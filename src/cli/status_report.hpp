@@ -21,10 +21,12 @@ struct Look {
 
 Look look_at(postgres::Inspector& inspector, std::chrono::milliseconds lease);
 
-// Events published (or parked) per second between two looks: the ids drawn, less what the backlog has
-// grown by. Rolled back transactions draw ids, too. Nothing when no time has passed.
-std::optional<double> published_per_second(const postgres::NewestEvent& from, const postgres::Backlog& before,
-                                           const postgres::NewestEvent& to, const postgres::Backlog& after);
+// Events published (or parked) per second between two looks: the ids drawn, less what the backlog
+// has grown by. Rolled back transactions draw ids, too. Nothing when no time has passed.
+std::optional<double> published_per_second(const postgres::NewestEvent& from,
+                                           const postgres::Backlog& before,
+                                           const postgres::NewestEvent& to,
+                                           const postgres::Backlog& after);
 
 std::string status_text(const Look& look, std::optional<double> rate);
 std::string status_json(const Look& look, std::optional<double> rate);

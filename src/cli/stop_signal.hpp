@@ -1,5 +1,5 @@
-// Ctrl-C and SIGTERM for commands that run until they are told to stop. Made before any other thread, which
-// then leaves both signals to it; they act as usual again when it is gone.
+// Ctrl-C and SIGTERM for commands that run until they are told to stop. Made before any other
+// thread, which then leaves both signals to it; they act as usual again when it is gone.
 #pragma once
 
 #include <chrono>

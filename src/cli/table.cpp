@@ -19,7 +19,8 @@ std::string formatted(const char* format, Arguments... arguments) {
   return text.data();
 }
 
-std::string two_units(std::int64_t amount, std::int64_t ratio, const char* large, const char* small) {
+std::string two_units(std::int64_t amount, std::int64_t ratio, const char* large,
+                      const char* small) {
   const auto rest = amount % ratio;
   std::string text = std::to_string(amount / ratio) + large;
   if (rest != 0) text += " " + std::to_string(rest) + small;
@@ -63,11 +64,11 @@ std::string iso_time(core::WallTime time) {
   const auto day = floor<days>(time);
   const year_month_day date(day);
   const hh_mm_ss clock(floor<milliseconds>(time - day));
-  return formatted("%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
-                   static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                   static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-                   static_cast<int>(clock.seconds().count()),
-                   static_cast<int>(clock.subseconds().count()));
+  return formatted(
+      "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
+      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+      static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
 }
 
 std::string duration_text(microseconds duration) {

@@ -48,9 +48,10 @@ kafka::ReaderOptions reader_options(const Options& options, const config::Config
 int tail(const Options& options, const Invocation& invocation) {
   const auto config = load_config(invocation);
   if (config.kafka.embedded) {
-    throw Failure(exit_code::kMisconfigured,
-                  "kafka.embedded: that broker lives inside the daemon; set kafka.bootstrap_servers to the "
-                  "address it logs at start, and kafka.embedded to false");
+    throw Failure(
+        exit_code::kMisconfigured,
+        "kafka.embedded: that broker lives inside the daemon; set kafka.bootstrap_servers to the "
+        "address it logs at start, and kafka.embedded to false");
   }
   StopSignal stop;
   const auto settings = reader_options(options, config);
@@ -78,9 +79,10 @@ void add_outbox_tail(CLI::App& parent, Action& chosen) {
   command->footer(kFooter);
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();
-  command->add_option("--topic", options->topics,
-                      "Topic, or pattern in which * stands for any characters; may be repeated. Else "
-                      "those of relay.topic")
+  command
+      ->add_option("--topic", options->topics,
+                   "Topic, or pattern in which * stands for any characters; may be repeated. Else "
+                   "those of relay.topic")
       ->type_name("PATTERN")
       ->allow_extra_args(false);
   command->add_flag("--from-beginning", options->from_beginning, "Also what is there already");

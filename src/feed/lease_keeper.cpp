@@ -10,6 +10,12 @@ namespace relevo::feed {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+constexpr milliseconds kLookEvery{250};
+
+}  // namespace
+
 LeaseKeeper::LeaseKeeper(std::string holder, milliseconds ttl, Connect connect, core::Log& log,
                          const core::Clock& clock)
     : holder_(std::move(holder)),
@@ -72,6 +78,7 @@ core::BootTime LeaseKeeper::trust_from(core::BootTime asked) const { return aske
 void LeaseKeeper::run() {
   core::Backoff backoff(milliseconds(50), std::min<milliseconds>(ttl_ / 6, milliseconds(1000)));
   std::unique_ptr<LeaseStore> store;
+  core::BootTime next_renewal{};
   const auto pause = [this](milliseconds time) {
     std::unique_lock lock(mutex_);
     return !wake_.wait_for(lock, time, [this] { return stopping_; });
@@ -80,12 +87,18 @@ void LeaseKeeper::run() {
     heartbeat_.beat(clock_.now());
     try {
       if (!store) store = connect_();
-      round(*store);
+      if (clock_.now() >= next_renewal) {
+        store->heartbeat(holder_, ttl_);
+        renew(*store);
+        next_renewal = clock_.now() + ttl_ / 5;
+      }
+      look(*store);
       outage_.recovered();
       backoff.reset();
-      going = pause(ttl_ / 5);
+      going = pause(std::min<milliseconds>(ttl_ / 5, kLookEvery));
     } catch (const core::IntegrationError& error) {
       store.reset();
+      next_renewal = {};
       outage_.failed(error.what());
       {
         std::lock_guard lock(mutex_);
@@ -101,13 +114,17 @@ void LeaseKeeper::run() {
   }
 }
 
-void LeaseKeeper::round(LeaseStore& store) {
-  auto alive = store.heartbeat(holder_, ttl_);
+void LeaseKeeper::look(LeaseStore& store) {
+  auto alive = store.alive(ttl_);
+  std::lock_guard lock(mutex_);
+  alive_ = std::move(alive);
+  connected_ = true;
+}
+
+void LeaseKeeper::renew(LeaseStore& store) {
   std::vector<Lease> leases;
   {
     std::lock_guard lock(mutex_);
-    alive_ = std::move(alive);
-    connected_ = true;
     for (const auto& [slice, entry] : entries_) leases.push_back({slice, entry.epoch});
   }
   if (leases.empty()) return;

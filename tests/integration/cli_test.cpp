@@ -1,4 +1,5 @@
-// The program as it is called: exit codes, what it prints and where, and what it does to a running relay.
+// The program as it is called: exit codes, what it prints and where, and what it does to a running
+// relay.
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -46,8 +47,8 @@ Outcome call(std::vector<std::string> arguments, const Process::Environment& env
   const auto start = std::chrono::steady_clock::now();
   Process process(std::move(arguments), environment);
   const auto exit = process.wait(30s);
-  const auto took =
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - start);
   return {exit ? exit->code : -1, process.standard_output(), process.standard_error(), took};
 }
 
@@ -61,7 +62,8 @@ std::vector<std::string> lines_of(const std::string& text) {
 // Of a log in JSON.
 std::vector<std::string> error_lines(const std::string& log) {
   auto lines = lines_of(log);
-  std::erase_if(lines, [](const auto& line) { return line.find(R"("level":"error")") == std::string::npos; });
+  std::erase_if(
+      lines, [](const auto& line) { return line.find(R"("level":"error")") == std::string::npos; });
   return lines;
 }
 
@@ -137,7 +139,8 @@ class CliTest : public testing::Test {
 TEST_F(CliTest, MigrateSaysWhatItDidAndIsSilentAfterwards) {
   const auto first = relevo({"migrate"});
   EXPECT_EQ(first.code, 0) << first.err;
-  EXPECT_THAT(first.out, AllOf(StartsWith("applied migration 1 "), HasSubstr("applied migration 2 ")));
+  EXPECT_THAT(first.out,
+              AllOf(StartsWith("applied migration 1 "), HasSubstr("applied migration 2 ")));
   const auto second = relevo({"migrate"});
   EXPECT_EQ(second.code, 0);
   EXPECT_EQ(second.out + second.err, "");
@@ -163,9 +166,11 @@ TEST_F(CliTest, TenMigrationsAtOnceApplyEachOnce) {
 }
 
 TEST_F(CliTest, ThePrintedMigrationsMakeTheSameSchema) {
-  EXPECT_THAT(relevo({"migrate", "--status"}).out, AllOf(HasSubstr("pending"), Not(HasSubstr("applied\n"))));
+  EXPECT_THAT(relevo({"migrate", "--status"}).out,
+              AllOf(HasSubstr("pending"), Not(HasSubstr("applied\n"))));
   // Nothing but the program is needed to print.
-  const auto printed = relevo({"migrate", "--print"}, {{"RELEVO_DATABASE_URL", "postgresql://127.0.0.1:1/none"}});
+  const auto printed =
+      relevo({"migrate", "--print"}, {{"RELEVO_DATABASE_URL", "postgresql://127.0.0.1:1/none"}});
   EXPECT_EQ(printed.code, 0);
   auto connection = database_.connect();
   connection.exec(printed.out);
@@ -180,7 +185,8 @@ TEST_F(CliTest, ASchemaThatNeedsANewerProgramIsRefused) {
   database_.connect().exec("UPDATE relevo.schema SET version = 999, oldest_program_version = 999");
   const auto migrating = relevo({"migrate"});
   EXPECT_EQ(migrating.code, 3);
-  EXPECT_THAT(lines_of(migrating.err), ElementsAre(AllOf(HasSubstr("999"), HasSubstr("install a newer relevo"))));
+  EXPECT_THAT(lines_of(migrating.err),
+              ElementsAre(AllOf(HasSubstr("999"), HasSubstr("install a newer relevo"))));
   expect_refused_to_run("install a newer relevo", {});
   const auto checking = relevo({"check"});
   EXPECT_EQ(checking.code, 3);
@@ -193,7 +199,8 @@ TEST_F(CliTest, AnotherNumberOfShardsIsRefusedOnceARelayHasTakenOne) {
   const Process::Environment sixteen{{"RELEVO_RELAY_SHARDS", "16"}};
   EXPECT_EQ(relevo({"migrate"}, sixteen).code, 3);
   expect_refused_to_run("set it to 8", sixteen);
-  EXPECT_THAT(relevo({"check"}, sixteen).out, HasSubstr("error    shards: the database has 8, relay.shards is 16"));
+  EXPECT_THAT(relevo({"check"}, sixteen).out,
+              HasSubstr("error    shards: the database has 8, relay.shards is 16"));
 }
 
 // ---- run: what is wrong for good ends it at once, what may come is waited for
@@ -207,11 +214,12 @@ TEST_F(CliTest, AllMistakesOfTheConfigurationAreToldAtOnce) {
     EXPECT_EQ(outcome.code, 3);
     EXPECT_LT(outcome.took, 2s);
     EXPECT_EQ(outcome.out, "");
-    EXPECT_THAT(lines_of(outcome.err),
-                testing::UnorderedElementsAre(AllOf(HasSubstr("relevo.yaml:2"), HasSubstr("relay.shards")),
-                                              AllOf(HasSubstr("relevo.yaml:3"), HasSubstr("polmin")),
-                                              AllOf(HasSubstr("relevo.yaml:5"), HasSubstr("log.level")),
-                                              HasSubstr("RELEVO_RELAY_TOPIC")));
+    EXPECT_THAT(
+        lines_of(outcome.err),
+        testing::UnorderedElementsAre(AllOf(HasSubstr("relevo.yaml:2"), HasSubstr("relay.shards")),
+                                      AllOf(HasSubstr("relevo.yaml:3"), HasSubstr("polmin")),
+                                      AllOf(HasSubstr("relevo.yaml:5"), HasSubstr("log.level")),
+                                      HasSubstr("RELEVO_RELAY_TOPIC")));
   }
 }
 
@@ -225,13 +233,14 @@ TEST_F(CliTest, BrokenYamlIsOneLine) {
 }
 
 TEST_F(CliTest, RunEndsWhenTheDatabaseDoesNotExist) {
-  expect_refused_to_run("does not exist",
-                        {{"RELEVO_DATABASE_URL", with_password(with_database(database_.url(), "none"), kSecret)}});
+  expect_refused_to_run(
+      "does not exist",
+      {{"RELEVO_DATABASE_URL", with_password(with_database(database_.url(), "none"), kSecret)}});
 }
 
 TEST_F(CliTest, RunEndsWhenTheDatabaseUrlCannotBeRead) {
-  expect_refused_to_run("database.url",
-                        {{"RELEVO_DATABASE_URL", std::string("host=127.0.0.1 password='") + kSecret}});
+  expect_refused_to_run("database.url", {{"RELEVO_DATABASE_URL",
+                                          std::string("host=127.0.0.1 password='") + kSecret}});
 }
 
 TEST_F(CliTest, RunEndsWhenItsPortIsTaken) {
@@ -240,7 +249,8 @@ TEST_F(CliTest, RunEndsWhenItsPortIsTaken) {
 }
 
 TEST_F(CliTest, RunEndsWhenTheFileOfThePasswordIsMissing) {
-  expect_refused_to_run("/nonexistent/password", {{"RELEVO_DATABASE_PASSWORD_FILE", "/nonexistent/password"}});
+  expect_refused_to_run("/nonexistent/password",
+                        {{"RELEVO_DATABASE_PASSWORD_FILE", "/nonexistent/password"}});
 }
 
 TEST_F(CliTest, RunWaitsForTheSchemaAndSaysSoOnce) {
@@ -251,7 +261,9 @@ TEST_F(CliTest, RunWaitsForTheSchemaAndSaysSoOnce) {
   migrate(database_.url());
   EXPECT_TRUE(daemon.wait_ready());
   const auto lines = lines_of(daemon.process().standard_error());
-  EXPECT_EQ(std::ranges::count_if(lines, [](const auto& l) { return l.find("waiting for") != std::string::npos; }), 1);
+  EXPECT_EQ(std::ranges::count_if(
+                lines, [](const auto& l) { return l.find("waiting for") != std::string::npos; }),
+            1);
 }
 
 TEST(CliServerTest, RunWaitsForTheServerAndRefusesAWrongPassword) {
@@ -261,14 +273,16 @@ TEST(CliServerTest, RunWaitsForTheServerAndRefusesAWrongPassword) {
   const auto rules = server.data_directory() + "/pg_hba.conf";
   std::stringstream trusting;
   trusting << std::ifstream(rules).rdbuf();
-  std::ofstream(rules, std::ios::trunc) << "host all relevo_test 127.0.0.1/32 scram-sha-256\n" << trusting.str();
+  std::ofstream(rules, std::ios::trunc) << "host all relevo_test 127.0.0.1/32 scram-sha-256\n"
+                                        << trusting.str();
   admin.exec("SELECT pg_reload_conf()");
   const auto user = with_user(server.url(), "relevo_test");
   const auto kafka = required_environment("RELEVO_TEST_KAFKA");
-  const Process::Environment wrong{{"RELEVO_DATABASE_URL", with_password(user, "wrong-" + std::string(kSecret))},
-                                   {"RELEVO_KAFKA_BOOTSTRAP_SERVERS", kafka},
-                                   {"RELEVO_HTTP_LISTEN", "127.0.0.1:0"},
-                                   {"RELEVO_LOG_FORMAT", "json"}};
+  const Process::Environment wrong{
+      {"RELEVO_DATABASE_URL", with_password(user, "wrong-" + std::string(kSecret))},
+      {"RELEVO_KAFKA_BOOTSTRAP_SERVERS", kafka},
+      {"RELEVO_HTTP_LISTEN", "127.0.0.1:0"},
+      {"RELEVO_LOG_FORMAT", "json"}};
   ASSERT_TRUE(eventually(10s, [&] { return call({"migrate"}, wrong).code == 3; }));
   const auto refused = call({"run"}, wrong);
   EXPECT_EQ(refused.code, 3);
@@ -295,7 +309,8 @@ TEST(CliServerTest, RunWaitsForTheServerAndRefusesAWrongPassword) {
   const auto lines = lines_of(log);
   EXPECT_EQ(std::ranges::count_if(lines,
                                   [](const auto& line) {
-                                    return line.find(R"("outage","of":"postgres")") != std::string::npos;
+                                    return line.find(R"("outage","of":"postgres")") !=
+                                           std::string::npos;
                                   }),
             1)
       << log;
@@ -314,30 +329,36 @@ TEST_P(CliUsageTest, EndsWithTwoAndOneLine) {
   const auto outcome = call(GetParam().arguments);
   EXPECT_EQ(outcome.code, 2);
   EXPECT_EQ(outcome.out, "");
-  EXPECT_THAT(lines_of(outcome.err), ElementsAre(AllOf(StartsWith("relevo: "), HasSubstr(GetParam().hint))));
+  EXPECT_THAT(lines_of(outcome.err),
+              ElementsAre(AllOf(StartsWith("relevo: "), HasSubstr(GetParam().hint))));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     , CliUsageTest,
-    testing::Values(Mistake{{}, "relevo --help"}, Mistake{{"stauts"}, "did you mean `status`"},
-                    Mistake{{"migrate", "--statsu"}, "did you mean `--status`"},
-                    Mistake{{"outbox", "tial"}, "did you mean `tail`"},
-                    Mistake{{"run", "--confg", "x"}, "did you mean `--config`"},
-                    Mistake{{"outbox", "dead", "retry"}, "--aggregate"},
-                    Mistake{{"outbox", "dead", "retry", "x1"}, "x1"},
-                    Mistake{{"outbox", "dead", "retry", "--all", "1"}, "--all"},
-                    Mistake{{"outbox", "dead", "retry", "--reason", "queued_behind"}, "earlier one"},
-                    Mistake{{"outbox", "dead", "skip", "--aggregate", "order"}, "TYPE/ID"},
-                    Mistake{{"outbox", "dead", "list", "--state", "lost"}, "parked"},
-                    Mistake{{"outbox", "dead", "list", "--limit", "0"}, "--limit"},
-                    Mistake{{"outbox", "publish", "order", "1", "Paid"}, "--tombstone"},
-                    Mistake{{"outbox", "publish", "order", "1", "Paid", "{}", "--header", "x"}, "NAME=VALUE"},
-                    Mistake{{"outbox", "publish", "order", "1", "Paid", "@/none"}, "/none"},
-                    Mistake{{"outbox", "publish", "order", "1", "Paid", "{}", "--tombstone"}, "excludes"}));
+    testing::Values(
+        Mistake{{}, "relevo --help"}, Mistake{{"stauts"}, "did you mean `status`"},
+        Mistake{{"migrate", "--statsu"}, "did you mean `--status`"},
+        Mistake{{"outbox", "tial"}, "did you mean `tail`"},
+        Mistake{{"run", "--confg", "x"}, "did you mean `--config`"},
+        Mistake{{"outbox", "dead", "retry"}, "--aggregate"},
+        Mistake{{"outbox", "dead", "retry", "x1"}, "x1"},
+        Mistake{{"outbox", "dead", "retry", "--all", "1"}, "--all"},
+        Mistake{{"outbox", "dead", "retry", "--reason", "queued_behind"}, "earlier one"},
+        Mistake{{"outbox", "dead", "skip", "--aggregate", "order"}, "TYPE/ID"},
+        Mistake{{"outbox", "dead", "list", "--state", "lost"}, "parked"},
+        Mistake{{"outbox", "dead", "list", "--limit", "0"}, "--limit"},
+        Mistake{{"outbox", "publish", "order", "1", "Paid"}, "--tombstone"},
+        Mistake{{"outbox", "publish", "order", "1", "Paid", "{}", "--header", "x"}, "NAME=VALUE"},
+        Mistake{{"outbox", "publish", "order", "1", "Paid", "@/none"}, "/none"},
+        Mistake{{"outbox", "publish", "order", "1", "Paid", "{}", "--tombstone"}, "excludes"}));
 
 TEST_F(CliTest, HelpAndVersionsNeedNothing) {
-  for (const auto& command : std::vector<std::vector<std::string>>{
-           {"--help"}, {"run", "--help"}, {"outbox", "dead", "retry", "-h"}, {"--version"}, {"version"}}) {
+  for (const auto& command :
+       std::vector<std::vector<std::string>>{{"--help"},
+                                             {"run", "--help"},
+                                             {"outbox", "dead", "retry", "-h"},
+                                             {"--version"},
+                                             {"version"}}) {
     const auto outcome = call(command);
     EXPECT_EQ(outcome.code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -345,13 +366,15 @@ TEST_F(CliTest, HelpAndVersionsNeedNothing) {
   }
   EXPECT_THAT(call({"--help"}).out, HasSubstr("Exit codes:"));
   const auto versions = relevo_json({"version", "--json"});
-  for (const auto* key : {"version", "schema_version", "librdkafka", "libpq"}) EXPECT_TRUE(versions.contains(key));
+  for (const auto* key : {"version", "schema_version", "librdkafka", "libpq"})
+    EXPECT_TRUE(versions.contains(key));
 }
 
 TEST_F(CliTest, AReaderThatGoesAwayIsNoFailure) {
   const auto bin = required_environment("RELEVO_BIN");
   EXPECT_EQ(run({"bash", "-c", "set -o pipefail; " + bin + " migrate --print | head -n 1"}),
-            "-- Schema of relevo, version " + std::to_string(relevo_json({"version", "--json"})["schema_version"].get<int>()) +
+            "-- Schema of relevo, version " +
+                std::to_string(relevo_json({"version", "--json"})["schema_version"].get<int>()) +
                 ". Run as the owner; each migration in its own transaction.\n");
 }
 
@@ -369,17 +392,21 @@ TEST_F(CliTest, AFullDiskBehindStandardOutputIsAFailure) {
 TEST_F(CliTest, CheckTellsWhatItFinds) {
   const auto before = relevo({"check"});
   EXPECT_EQ(before.code, 3);
-  EXPECT_THAT(before.out, AllOf(HasSubstr(":***@"), HasSubstr("error    schema: is not there; run `relevo migrate`"),
+  EXPECT_THAT(before.out, AllOf(HasSubstr(":***@"),
+                                HasSubstr("error    schema: is not there; run `relevo migrate`"),
                                 HasSubstr("ok       Kafka: ")));
   migrate(database_.url());
   EXPECT_EQ(relevo({"outbox", "publish", "order", "1", "Paid", "{}"}).code, 0);
-  EXPECT_EQ(relevo({"outbox", "publish", "order", "1", "Paid", "{}", "--topic", prefix_ + ".named"}).code, 0);
+  EXPECT_EQ(
+      relevo({"outbox", "publish", "order", "1", "Paid", "{}", "--topic", prefix_ + ".named"}).code,
+      0);
   const auto found = relevo_json({"check", "--json"});
   EXPECT_EQ(found.at("ok"), true);
   EXPECT_EQ(found.at("configuration").at("relay").at("shards"), 8);
   std::map<std::string, std::string> levels;
   for (const auto& finding : found.at("findings")) levels[finding.at("what")] = finding.at("level");
-  for (const auto* what : {"PostgreSQL", "system identifier", "clock", "schema", "sequence of ids", "shards", "partitions", "Kafka"}) {
+  for (const auto* what : {"PostgreSQL", "system identifier", "clock", "schema", "sequence of ids",
+                           "shards", "partitions", "Kafka"}) {
     EXPECT_EQ(levels[what], "ok") << what;
   }
   EXPECT_TRUE(levels.contains("topic " + prefix_ + ".order"));
@@ -392,7 +419,8 @@ TEST_F(CliTest, CheckTellsWhatItFinds) {
 }
 
 TEST_F(CliTest, CheckTellsAllMistakesOfTheConfiguration) {
-  const auto outcome = relevo({"check", "--json"}, {{"RELEVO_RELAY_SHARDS", "7"}, {"RELEVO_LOG_LEVEL", "loud"}});
+  const auto outcome =
+      relevo({"check", "--json"}, {{"RELEVO_RELAY_SHARDS", "7"}, {"RELEVO_LOG_LEVEL", "loud"}});
   EXPECT_EQ(outcome.code, 3);
   const auto found = json::parse(outcome.out);
   EXPECT_EQ(found.at("ok"), false);
@@ -401,16 +429,21 @@ TEST_F(CliTest, CheckTellsAllMistakesOfTheConfiguration) {
 
 TEST_F(CliTest, CheckDoesNotHangOnServersThatDoNotAnswer) {
   const SilentPort silent;
-  const auto outcome = relevo({"check"}, {{"RELEVO_DATABASE_URL", "postgresql://u:" + std::string(kSecret) + "@" + silent.address() + "/d"},
-                                          {"RELEVO_KAFKA_BOOTSTRAP_SERVERS", silent.address()}});
+  const auto outcome =
+      relevo({"check"}, {{"RELEVO_DATABASE_URL",
+                          "postgresql://u:" + std::string(kSecret) + "@" + silent.address() + "/d"},
+                         {"RELEVO_KAFKA_BOOTSTRAP_SERVERS", silent.address()}});
   EXPECT_EQ(outcome.code, 4);
   EXPECT_LT(outcome.took, 12s);
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("error    PostgreSQL: "), HasSubstr("error    Kafka: ")));
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("error    PostgreSQL: "), HasSubstr("error    Kafka: ")));
 }
 
 TEST_F(CliTest, CommandsSayWhatToDoWhenTheSchemaIsMissing) {
-  for (const auto& command : std::vector<std::vector<std::string>>{
-           {"status"}, {"outbox", "dead", "list"}, {"outbox", "publish", "order", "1", "Paid", "{}"}}) {
+  for (const auto& command :
+       std::vector<std::vector<std::string>>{{"status"},
+                                             {"outbox", "dead", "list"},
+                                             {"outbox", "publish", "order", "1", "Paid", "{}"}}) {
     const auto outcome = relevo(command);
     EXPECT_EQ(outcome.code, 3);
     EXPECT_THAT(lines_of(outcome.err), ElementsAre(HasSubstr("run `relevo migrate`")));
@@ -435,9 +468,11 @@ TEST_F(CliTest, StatusShowsWhoWorksAndWhatIsLeft) {
     return busy.at("backlog").at("events") == 0 && busy.at("shards").at(7).at("holder") == "one";
   })) << busy.dump();
   EXPECT_EQ(busy.at("replicas").at(0).at("id"), "one");
-  EXPECT_THAT(relevo({"status"}).out, AllOf(HasSubstr("backlog:     0 events"), HasSubstr("one"), HasSubstr("dead events: none")));
+  EXPECT_THAT(relevo({"status"}).out, AllOf(HasSubstr("backlog:     0 events"), HasSubstr("one"),
+                                            HasSubstr("dead events: none")));
 
-  Process watching({required_environment("RELEVO_BIN"), "status", "--watch", "--json"}, environment());
+  Process watching({required_environment("RELEVO_BIN"), "status", "--watch", "--json"},
+                   environment());
   ASSERT_TRUE(eventually(20s, [&] { return lines_of(watching.standard_output()).size() >= 2; }));
   watching.signal(SIGINT);
   const auto exit = watching.wait(5s);
@@ -452,10 +487,12 @@ TEST_F(CliTest, StatusShowsWhoWorksAndWhatIsLeft) {
 TEST_F(CliTest, WhatIsPublishedIsSeenByTail) {
   migrate(database_.url());
   Daemon daemon({database_.url(), kafka_, prefix_, "", {}});
-  const auto id = relevo_json({"outbox", "publish", "order", "4 2", "Paid", R"({"total": 1})", "--header", "a=b=c",
-                               "--tenant", "acme", "--json"}).at("event_id");
+  const auto id = relevo_json({"outbox", "publish", "order", "4 2", "Paid", R"({"total": 1})",
+                               "--header", "a=b=c", "--tenant", "acme", "--json"})
+                      .at("event_id");
   EXPECT_EQ(relevo({"outbox", "publish", "order", "4 2", "Forgotten", "--tombstone"}).code, 0);
-  const auto seen = relevo({"outbox", "tail", "--from-beginning", "--limit", "2", "--json", "--payload"});
+  const auto seen =
+      relevo({"outbox", "tail", "--from-beginning", "--limit", "2", "--json", "--payload"});
   ASSERT_EQ(seen.code, 0) << seen.err;
   const auto lines = lines_of(seen.out);
   ASSERT_EQ(lines.size(), 2U);
@@ -468,8 +505,10 @@ TEST_F(CliTest, WhatIsPublishedIsSeenByTail) {
   EXPECT_EQ(first.at("headers").at("a"), "b=c");
   EXPECT_EQ(first.at("headers").at("ce_tenant"), "acme");
   EXPECT_TRUE(json::parse(lines[1]).at("payload").is_null());
-  const auto text = relevo({"outbox", "tail", "--from-beginning", "--limit", "1", "--topic", prefix_ + ".*"});
-  EXPECT_THAT(text.out, AllOf(HasSubstr(prefix_ + ".order/"), HasSubstr("@0  4 2  Paid  " + id.get<std::string>()),
+  const auto text =
+      relevo({"outbox", "tail", "--from-beginning", "--limit", "1", "--topic", prefix_ + ".*"});
+  EXPECT_THAT(text.out, AllOf(HasSubstr(prefix_ + ".order/"),
+                              HasSubstr("@0  4 2  Paid  " + id.get<std::string>()),
                               HasSubstr("12 B"), Not(HasSubstr("total"))));
 }
 
@@ -477,7 +516,8 @@ TEST_F(CliTest, TailEndsWithCtrlC) {
   migrate(database_.url());
   Daemon daemon({database_.url(), kafka_, prefix_, "", {}});
   relevo({"outbox", "publish", "order", "1", "Paid", "{}"});
-  Process tail({required_environment("RELEVO_BIN"), "outbox", "tail", "--from-beginning"}, environment());
+  Process tail({required_environment("RELEVO_BIN"), "outbox", "tail", "--from-beginning"},
+               environment());
   ASSERT_TRUE(eventually(20s, [&] { return !tail.standard_output().empty(); }));
   tail.signal(SIGINT);
   const auto exit = tail.wait(5s);
@@ -487,7 +527,8 @@ TEST_F(CliTest, TailEndsWithCtrlC) {
 
 TEST_F(CliTest, TailSaysWhenNoBrokerAnswers) {
   const SilentPort silent;
-  const auto outcome = relevo({"outbox", "tail"}, {{"RELEVO_KAFKA_BOOTSTRAP_SERVERS", silent.address()}});
+  const auto outcome =
+      relevo({"outbox", "tail"}, {{"RELEVO_KAFKA_BOOTSTRAP_SERVERS", silent.address()}});
   EXPECT_EQ(outcome.code, 4);
   EXPECT_THAT(lines_of(outcome.err), ElementsAre(HasSubstr("kafka.bootstrap_servers")));
 }
@@ -497,7 +538,8 @@ TEST_F(CliTest, TailSaysWhenNoBrokerAnswers) {
 class CliDeadTest : public CliTest {
  protected:
   void SetUp() override {
-    if (environment_kind() != "kafka") GTEST_SKIP() << "the mock cluster creates any topic and knows no limits";
+    if (environment_kind() != "kafka")
+      GTEST_SKIP() << "the mock cluster creates any topic and knows no limits";
     migrate(database_.url());
     admin_.emplace(kafka_);
   }
@@ -535,7 +577,8 @@ class CliDeadTest : public CliTest {
 
   std::vector<std::string> payloads(const std::string& topic, std::size_t count) {
     std::vector<std::string> values;
-    for (const auto& record : read_topic(kafka_, topic, count, 30s)) values.push_back(record.value.value_or(""));
+    for (const auto& record : read_topic(kafka_, topic, count, 30s))
+      values.push_back(record.value.value_or(""));
     return values;
   }
 
@@ -555,13 +598,15 @@ TEST_F(CliDeadTest, AMissingTopicHoldsUpItsAggregatesOnlyAndGoesOnWhenItIsThere)
   EXPECT_EQ(parked[0].at("topic"), prefix_ + ".late");
   EXPECT_EQ(parked[1].at("reason"), "queued_behind");
   const auto text = relevo({"outbox", "dead", "list", "--limit", "1"});
-  EXPECT_THAT(text.out, AllOf(HasSubstr("unknown_topic"), HasSubstr("late/a"), Not(HasSubstr("queued_behind"))));
+  EXPECT_THAT(text.out, AllOf(HasSubstr("unknown_topic"), HasSubstr("late/a"),
+                              Not(HasSubstr("queued_behind"))));
   EXPECT_THAT(text.err, HasSubstr("--after " + parked[0].at("id").dump()));
 
   const auto pointless = relevo({"outbox", "dead", "retry", parked[1].at("id").dump(), "999999"});
   EXPECT_EQ(pointless.code, 1);
-  EXPECT_THAT(lines_of(pointless.err), ElementsAre(HasSubstr("queues behind event " + parked[0].at("id").dump()),
-                                                   HasSubstr("999999: is no dead event")));
+  EXPECT_THAT(lines_of(pointless.err),
+              ElementsAre(HasSubstr("queues behind event " + parked[0].at("id").dump()),
+                          HasSubstr("999999: is no dead event")));
   EXPECT_EQ(relevo_json({"status", "--json"}).at("waiting_aggregates"), 1);
 
   admin_->create_topic(prefix_ + ".late", 1);
@@ -579,11 +624,13 @@ TEST_F(CliDeadTest, ASkippedEventIsLeftOutAndThoseBehindItFollowInOrder) {
 
   const auto careless = relevo({"outbox", "dead", "skip", "--aggregate", "good/a"});
   EXPECT_EQ(careless.code, 2);
-  EXPECT_THAT(lines_of(careless.err), ElementsAre(AllOf(HasSubstr("4 events"), HasSubstr("--yes"))));
+  EXPECT_THAT(lines_of(careless.err),
+              ElementsAre(AllOf(HasSubstr("4 events"), HasSubstr("--yes"))));
   EXPECT_EQ(dead({"--state", "skipped"}).size(), 0U);
 
   const auto first = parked[0].at("id");
-  EXPECT_EQ(relevo_json({"outbox", "dead", "skip", first.dump(), "--json"}).at("skipped"), json::array({first}));
+  EXPECT_EQ(relevo_json({"outbox", "dead", "skip", first.dump(), "--json"}).at("skipped"),
+            json::array({first}));
   EXPECT_THAT(payloads(prefix_ + ".good", 3), ElementsAre("2", "3", "4"));
   EXPECT_EQ(wait_dead(1)[0].at("state"), "skipped");
   EXPECT_EQ(relevo({"outbox", "dead", "skip", first.dump()}).code, 1);
@@ -597,13 +644,15 @@ TEST_F(CliDeadTest, SeveralEventsAreSkippedWhenThatIsMeant) {
   const auto skipped = relevo({"outbox", "dead", "skip", "--aggregate", "late/a", "--yes"});
   EXPECT_EQ(skipped.code, 0) << skipped.err;
   EXPECT_THAT(skipped.out, HasSubstr("skipped 2 events"));
-  EXPECT_EQ(relevo({"outbox", "dead", "skip", "--aggregate", "late/a", "--yes"}).out, "no parked events match\n");
+  EXPECT_EQ(relevo({"outbox", "dead", "skip", "--aggregate", "late/a", "--yes"}).out,
+            "no parked events match\n");
 }
 
 TEST_F(CliDeadTest, AnEventTooLargeForItsTopicIsPublishedAfterTheLimitWasRaised) {
   const auto topic = prefix_ + ".good";
   admin_->create_topic(topic, 1, {{"max.message.bytes", "20000"}});
-  EXPECT_THAT(relevo({"check"}, {{"RELEVO_RELAY_TOPIC", topic}}).out, HasSubstr("warning  topic " + topic));
+  EXPECT_THAT(relevo({"check"}, {{"RELEVO_RELAY_TOPIC", topic}}).out,
+              HasSubstr("warning  topic " + topic));
   Daemon daemon(daemon_options());
   ASSERT_TRUE(daemon.wait_ready());
   const auto large = "\"" + std::string(100'000, 'x') + "\"";
@@ -614,11 +663,14 @@ TEST_F(CliDeadTest, AnEventTooLargeForItsTopicIsPublishedAfterTheLimitWasRaised)
 
   admin_->set(topic, "max.message.bytes", "1000000");
   // The relay learns of the new limit some time later, and parks what comes before.
-  EXPECT_TRUE(eventually(90s, [&] {
-    const auto outcome = relevo({"outbox", "dead", "retry", "--reason", "too_large"});
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
-    return dead().empty();
-  }, 1s));
+  EXPECT_TRUE(eventually(
+      90s,
+      [&] {
+        const auto outcome = relevo({"outbox", "dead", "retry", "--reason", "too_large"});
+        EXPECT_EQ(outcome.code, 0) << outcome.err;
+        return dead().empty();
+      },
+      1s));
   EXPECT_THAT(payloads(topic, 2), ElementsAre(large, "2"));
 }
 
@@ -631,7 +683,8 @@ TEST_F(CliDeadTest, RetryAllReleasesWhatStandsInTheWayOfEveryAggregate) {
   }
   const auto parked = wait_dead(4);
   ASSERT_TRUE(daemon.terminate());
-  EXPECT_THAT(relevo({"outbox", "dead", "retry", "--aggregate", "late/b"}).out, HasSubstr("released 1 event;"));
+  EXPECT_THAT(relevo({"outbox", "dead", "retry", "--aggregate", "late/b"}).out,
+              HasSubstr("released 1 event;"));
   EXPECT_THAT(relevo({"outbox", "dead", "retry", "--all"}).out, HasSubstr("released 1 event;"));
   EXPECT_EQ(relevo({"outbox", "dead", "retry", "--all"}).out, "no parked events match\n");
   EXPECT_EQ(dead({"--state", "retry"}).size(), 2U);

@@ -189,9 +189,8 @@ class FakeLeases final : public feed::LeaseStore {
     for (const auto& lease : leases) all.push_back(lease.slice);
     return all;
   }
-  std::vector<std::string> heartbeat(const std::string&, std::chrono::milliseconds) override {
-    return replicas_.get();
-  }
+  void heartbeat(const std::string&, std::chrono::milliseconds) override {}
+  std::vector<std::string> alive(std::chrono::milliseconds) override { return replicas_.get(); }
   void leave(const std::string&) override {}
 
  private:

@@ -41,8 +41,9 @@ TEST(CliTable, AlignsByCharactersAndPutsNumbersToTheRight) {
 
 TEST(CliPrintable, NothingCanControlATerminal) {
   const std::vector<std::pair<std::string, std::string>> cases{
-      {"plain ü €", "plain ü €"},     {"a\nb\tc", "a\\nb\\tc"},      {"\x1b[2J", "\\u001b[2J"},
-      {"\x7f", "\\u007f"},            {"\xc2\x9b", "\\u009b"},       {"\xc2\xa0", "\xc2\xa0"},
+      {"plain ü €", "plain ü €"},        {"a\nb\tc", "a\\nb\\tc"},
+      {"\x1b[2J", "\\u001b[2J"},         {"\x7f", "\\u007f"},
+      {"\xc2\x9b", "\\u009b"},           {"\xc2\xa0", "\xc2\xa0"},
       {std::string(1, '\0'), "\\u0000"}, {"\xc2", "\xc2"},
   };
   for (const auto& [text, expected] : cases) EXPECT_EQ(printable(text), expected);
@@ -67,17 +68,25 @@ TEST(CliTexts, DurationsSizesAndCounts) {
 
 TEST(CliTexts, TimesAreIsoInUtc) {
   using namespace std::chrono;
-  EXPECT_EQ(iso_time(sys_days{2026y / 1 / 31} + 12h + 1s + 23ms + 999us), "2026-01-31T12:00:01.023Z");
+  EXPECT_EQ(iso_time(sys_days{2026y / 1 / 31} + 12h + 1s + 23ms + 999us),
+            "2026-01-31T12:00:01.023Z");
   EXPECT_EQ(iso_time(sys_days{1969y / 12 / 31} + 23h), "1969-12-31T23:00:00.000Z");
 }
 
 TEST(CliNearest, FindsWhatWasMeant) {
   const std::vector<std::string> commands{"run", "migrate", "check", "status", "outbox", "version"};
   const std::vector<std::pair<std::string, std::optional<std::string>>> cases{
-      {"stauts", "status"}, {"statu", "status"}, {"chekc", "check"},      {"migrat", "migrate"},
-      {"rnu", "run"},       {"frobnicate", {}},  {"", {}},                {std::string(100'000, 'x'), {}},
+      {"stauts", "status"},
+      {"statu", "status"},
+      {"chekc", "check"},
+      {"migrat", "migrate"},
+      {"rnu", "run"},
+      {"frobnicate", {}},
+      {"", {}},
+      {std::string(100'000, 'x'), {}},
   };
-  for (const auto& [word, expected] : cases) EXPECT_EQ(nearest(word, commands), expected) << word.substr(0, 20);
+  for (const auto& [word, expected] : cases)
+    EXPECT_EQ(nearest(word, commands), expected) << word.substr(0, 20);
 }
 
 template <typename Call>
@@ -111,8 +120,10 @@ TEST(CliEventArguments, ThePayloadComesFromTheArgumentStandardInputOrAFile) {
   EXPECT_EQ(read_payload("", input), "");
   EXPECT_EQ(read_payload("-", input), R"({"from": "input"})");
   EXPECT_EQ(read_payload("@" + file, input), "{\"from\": \"file\"}\n");
-  EXPECT_THAT(usage_error([&] { read_payload("@" + file + "x", input); }), HasSubstr("No such file"));
-  EXPECT_THAT(usage_error([&] { read_payload("@" + directory.path().string(), input); }), HasSubstr("directory"));
+  EXPECT_THAT(usage_error([&] { read_payload("@" + file + "x", input); }),
+              HasSubstr("No such file"));
+  EXPECT_THAT(usage_error([&] { read_payload("@" + directory.path().string(), input); }),
+              HasSubstr("directory"));
   std::istringstream nul(std::string("{}\0{}", 5));
   EXPECT_THAT(usage_error([&] { read_payload("-", nul); }), HasSubstr("NUL"));
   std::istringstream endless(std::string((32U << 20U) + 1, ' '));
@@ -136,10 +147,13 @@ TEST(CliExplain, SaysWhatToDoAndWithWhichCodeToEnd) {
     int code;
   };
   const std::vector<Case> cases{
-      {ErrorKind::kMisconfigured, "FATAL:  28P01: password authentication failed", "database.password_file", 3},
-      {ErrorKind::kMisconfigured, "FATAL:  3D000: database \"x\" does not exist", "create the database", 3},
+      {ErrorKind::kMisconfigured, "FATAL:  28P01: password authentication failed",
+       "database.password_file", 3},
+      {ErrorKind::kMisconfigured, "FATAL:  3D000: database \"x\" does not exist",
+       "create the database", 3},
       {ErrorKind::kMisconfigured, "42501 permission denied for table outbox", "relevo_relay", 3},
-      {ErrorKind::kRejected, "42P01 relation \"relevo.outbox\" does not exist", "relevo migrate", 3},
+      {ErrorKind::kRejected, "42P01 relation \"relevo.outbox\" does not exist", "relevo migrate",
+       3},
       {ErrorKind::kRejected, "3F000 schema \"relevo\" does not exist", "relevo migrate", 3},
       {ErrorKind::kRejected, "22P02 invalid input syntax for type json", "valid JSON", 1},
       {ErrorKind::kDisconnected, "Connection refused", "start PostgreSQL", 4},
@@ -157,7 +171,8 @@ TEST(CliExplain, SaysWhatToDoAndWithWhichCodeToEnd) {
 
 TEST(CliFindings, OneLineEach) {
   EXPECT_EQ(finding_line({Level::kOk, "shards", "8", "", 0}), "ok       shards: 8\n");
-  EXPECT_EQ(finding_line({Level::kWarning, "clock", "is\n3 s", "set it", 0}), "warning  clock: is\\n3 s; set it\n");
+  EXPECT_EQ(finding_line({Level::kWarning, "clock", "is\n3 s", "set it", 0}),
+            "warning  clock: is\\n3 s; set it\n");
 }
 
 TEST(CliFindings, TheConfigurationWinsOverTheNetwork) {
@@ -190,13 +205,17 @@ TEST(CliFindings, JudgesTheSchema) {
   using postgres::Fit;
   EXPECT_EQ(judge_schema({Fit::kFits, known, known}).level, Level::kOk);
   EXPECT_EQ(judge_schema({Fit::kFits, known + 1, known}).level, Level::kNote);
-  EXPECT_THAT(finding_line(judge_schema({Fit::kNotMigrated, 0, 0})), HasSubstr("is not there; run `relevo migrate`"));
-  EXPECT_THAT(finding_line(judge_schema({Fit::kNotMigrated, 1, 1})), HasSubstr("version 1 is older"));
-  EXPECT_THAT(finding_line(judge_schema({Fit::kProgramTooOld, 99, 99})), HasSubstr("install a newer relevo"));
+  EXPECT_THAT(finding_line(judge_schema({Fit::kNotMigrated, 0, 0})),
+              HasSubstr("is not there; run `relevo migrate`"));
+  EXPECT_THAT(finding_line(judge_schema({Fit::kNotMigrated, 1, 1})),
+              HasSubstr("version 1 is older"));
+  EXPECT_THAT(finding_line(judge_schema({Fit::kProgramTooOld, 99, 99})),
+              HasSubstr("install a newer relevo"));
 }
 
 TEST(CliFindings, JudgesTheSurroundings) {
-  EXPECT_THAT(levels(judge_surroundings({1, 8, 20, false}, 8)), ElementsAre(Level::kOk, Level::kOk, Level::kOk));
+  EXPECT_THAT(levels(judge_surroundings({1, 8, 20, false}, 8)),
+              ElementsAre(Level::kOk, Level::kOk, Level::kOk));
   EXPECT_THAT(levels(judge_surroundings({20, 8, 0, true}, 16)),
               ElementsAre(Level::kError, Level::kError, Level::kWarning, Level::kWarning));
 }
@@ -225,7 +244,8 @@ TEST(CliFindings, TopicsAreThoseThatEventsGoTo) {
   EXPECT_THAT(topics_of({}, "x.{tenant}"), ElementsAre());
 }
 
-postgres::DeadEventChoice dead(std::int64_t id, const char* state, const char* reason, std::int64_t first) {
+postgres::DeadEventChoice dead(std::int64_t id, const char* state, const char* reason,
+                               std::int64_t first) {
   return {id, state, reason, "order", "42", first};
 }
 
@@ -261,7 +281,8 @@ TEST(CliRecords, TextAndJson) {
   record.value = R"({"x": 1})";
   record.headers = {{"ce_type", "Paid"}, {"ce_id", "id-1"}};
   record.timestamp = sys_days{2026y / 1 / 31};
-  EXPECT_EQ(record_line(record, false), "2026-01-31T00:00:00.000Z  t/2@7  a\\nb  Paid  id-1  8 B\n");
+  EXPECT_EQ(record_line(record, false),
+            "2026-01-31T00:00:00.000Z  t/2@7  a\\nb  Paid  id-1  8 B\n");
   EXPECT_THAT(record_line(record, true), HasSubstr("8 B  {\"x\": 1}\n"));
   auto json = nlohmann::json::parse(record_json(record, true));
   EXPECT_EQ(json.at("key"), "a\nb");
@@ -289,18 +310,30 @@ TEST(CliRecords, ThePatternOfATemplate) {
 }
 
 TEST(CliStatus, TheRateIsWhatCameInLessWhatStayed) {
-  const auto at = [](std::int64_t id, core::WallTime time) { return postgres::NewestEvent{id, time}; };
-  const auto backlog = [](std::int64_t events) { return postgres::Backlog{events, true, std::nullopt}; };
+  const auto at = [](std::int64_t id, core::WallTime time) {
+    return postgres::NewestEvent{id, time};
+  };
+  const auto backlog = [](std::int64_t events) {
+    return postgres::Backlog{events, true, std::nullopt};
+  };
   const core::WallTime start{};
-  EXPECT_DOUBLE_EQ(*published_per_second(at(100, start), backlog(50), at(300, start + 2s), backlog(10)), 120);
-  EXPECT_DOUBLE_EQ(*published_per_second(at(100, start), backlog(0), at(100, start + 1s), backlog(5)), 0);
+  EXPECT_DOUBLE_EQ(
+      *published_per_second(at(100, start), backlog(50), at(300, start + 2s), backlog(10)), 120);
+  EXPECT_DOUBLE_EQ(
+      *published_per_second(at(100, start), backlog(0), at(100, start + 1s), backlog(5)), 0);
   EXPECT_FALSE(published_per_second(at(1, start), backlog(0), at(2, start), backlog(0)));
 }
 
 TEST(CliStatus, AnEstimateIsMarked) {
   Look look;
   look.backlog = {20'000, false, look.newest.asked_at - 3s};
-  look.shards.push_back({.shard = 0, .holder = std::nullopt, .epoch = 1, .tick_a = 2, .tick_b = 3, .last_id = -1, .behind = 5s});
+  look.shards.push_back({.shard = 0,
+                         .holder = std::nullopt,
+                         .epoch = 1,
+                         .tick_a = 2,
+                         .tick_b = 3,
+                         .last_id = -1,
+                         .behind = 5s});
   look.dead.push_back({"parked", "too_large", 4});
   look.waiting_aggregates = 2;
   const auto text = status_text(look, std::nullopt);

@@ -15,7 +15,8 @@ std::vector<std::int64_t> ids_of(const Result& result) {
 
 std::vector<ParkedEvent> parked_events(const Result& result) {
   std::vector<ParkedEvent> events;
-  for (int i = 0; i < result.rows(); ++i) events.push_back({result.int8(i, 0), result.string(i, 1)});
+  for (int i = 0; i < result.rows(); ++i)
+    events.push_back({result.int8(i, 0), result.string(i, 1)});
   return events;
 }
 
@@ -126,21 +127,23 @@ std::vector<DeadEventChoice> Inspector::dead_by_id(std::span<const std::int64_t>
   const auto result = connection_.run(statements::kDeadById, Params().add_array(ids));
   std::vector<DeadEventChoice> events;
   for (int i = 0; i < result.rows(); ++i) {
-    events.push_back({result.int8(i, 0), result.string(i, 1), result.string(i, 2), result.string(i, 3),
-                      result.string(i, 4), result.is_null(i, 5) ? 0 : result.int8(i, 5)});
+    events.push_back({result.int8(i, 0), result.string(i, 1), result.string(i, 2),
+                      result.string(i, 3), result.string(i, 4),
+                      result.is_null(i, 5) ? 0 : result.int8(i, 5)});
   }
   return events;
 }
 
-std::vector<ParkedEvent> Inspector::dead_of_aggregate(const std::string& type, const std::string& id,
-                                                      std::int64_t after, int limit) {
+std::vector<ParkedEvent> Inspector::dead_of_aggregate(const std::string& type,
+                                                      const std::string& id, std::int64_t after,
+                                                      int limit) {
   return parked_events(
       connection_.run(statements::kDeadOfAggregate,
                       Params().add(type).add(id).add(after).add(std::int64_t{limit})));
 }
 
-std::vector<ParkedEvent> Inspector::dead_refused(std::int64_t after, std::optional<std::string> reason,
-                                                 int limit) {
+std::vector<ParkedEvent> Inspector::dead_refused(std::int64_t after,
+                                                 std::optional<std::string> reason, int limit) {
   Params params;
   params.add(after);
   add_optional(params, reason).add(std::int64_t{limit});
@@ -196,7 +199,8 @@ std::string Inspector::publish(const NewEvent& event) {
 }
 
 int Inspector::ensure_partitions(int ahead) {
-  return connection_.run(statements::kEnsurePartitions, Params().add(std::int64_t{ahead})).int4(0, 0);
+  return connection_.run(statements::kEnsurePartitions, Params().add(std::int64_t{ahead}))
+      .int4(0, 0);
 }
 
 std::int64_t Inspector::prune_ticks() {

@@ -108,10 +108,12 @@ std::vector<feed::Slice> LeaseStore::renew(const std::string& holder,
       Params().add_array(columns.shards).add_array(columns.epochs).add(holder).add(ttl)));
 }
 
-std::vector<std::string> LeaseStore::heartbeat(const std::string& holder,
-                                               std::chrono::milliseconds ttl) {
+void LeaseStore::heartbeat(const std::string& holder, std::chrono::milliseconds ttl) {
   connection_.run(statements::kHeartbeat,
                   Params().add(holder).add(info_.version).add(info_.host).add(info_.roles).add(ttl));
+}
+
+std::vector<std::string> LeaseStore::alive(std::chrono::milliseconds ttl) {
   const auto result = connection_.run(statements::kReplicasAlive, Params().add(ttl));
   std::vector<std::string> alive;
   for (int i = 0; i < result.rows(); ++i) alive.push_back(result.string(i, 0));

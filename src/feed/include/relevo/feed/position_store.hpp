@@ -50,9 +50,10 @@ class LeaseStore {
   virtual std::vector<Slice> renew(const std::string& holder, std::span<const Lease> leases,
                                    std::chrono::milliseconds ttl) = 0;
 
-  // Says that this replica lives and returns all that do, in one fixed order.
-  virtual std::vector<std::string> heartbeat(const std::string& holder,
-                                             std::chrono::milliseconds ttl) = 0;
+  // Says that this replica lives.
+  virtual void heartbeat(const std::string& holder, std::chrono::milliseconds ttl) = 0;
+  // All replicas that said so within the time, in one fixed order.
+  virtual std::vector<std::string> alive(std::chrono::milliseconds ttl) = 0;
 
   virtual void leave(const std::string& holder) = 0;  // this replica ends
 };

@@ -56,7 +56,8 @@ class LeaseStore final : public feed::LeaseStore {
 
   std::vector<feed::Slice> renew(const std::string& holder, std::span<const feed::Lease> leases,
                                  std::chrono::milliseconds ttl) override;
-  std::vector<std::string> heartbeat(const std::string& holder, std::chrono::milliseconds ttl) override;
+  void heartbeat(const std::string& holder, std::chrono::milliseconds ttl) override;
+  std::vector<std::string> alive(std::chrono::milliseconds ttl) override;
   void leave(const std::string& holder) override;
 
  private:

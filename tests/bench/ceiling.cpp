@@ -24,7 +24,6 @@ constexpr std::pair<const char*, const char*> kProducer[] = {
     {"message.max.bytes", "10485760"},
     {"enable.idempotence", "true"},
     {"acks", "all"},
-    {"max.in.flight.requests.per.connection", "5"},
     {"message.timeout.ms", "0"},
     {"partitioner", "murmur2"},
     {"batch.size", "1000000"},
@@ -58,7 +57,7 @@ void on_report(rd_kafka_t* /*producer*/, const rd_kafka_message_t* message, void
   ++(message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? reports.delivered : reports.failed);
 }
 
-Producer new_producer(const std::string& bootstrap, Reports& reports) {
+Producer new_producer(const std::string& bootstrap, const char* requests, Reports& reports) {
   auto* conf = rd_kafka_conf_new();
   const auto set = [conf](const char* name, const char* value) {
     char text[256];
@@ -66,6 +65,7 @@ Producer new_producer(const std::string& bootstrap, Reports& reports) {
   };
   set("bootstrap.servers", bootstrap.c_str());
   for (const auto& [name, value] : kProducer) set(name, value);
+  set("max.in.flight.requests.per.connection", requests);
   rd_kafka_conf_set_opaque(conf, &reports);
   rd_kafka_conf_set_dr_msg_cb(conf, on_report);
   char text[256];
@@ -114,9 +114,10 @@ std::chrono::duration<double> copy_out(const std::string& database_url) {
   return time;
 }
 
-std::chrono::duration<double> produce(const std::string& bootstrap, const std::string& topic, Records& records) {
+std::chrono::duration<double> produce(const std::string& bootstrap, const std::string& topic, Records& records,
+                                      Requests requests) {
   Reports reports;
-  const auto producer = new_producer(bootstrap, reports);
+  const auto producer = new_producer(bootstrap, requests == Requests::kOne ? "1" : "5", reports);
   const Topic handle(rd_kafka_topic_new(producer.get(), topic.c_str(), nullptr));
   for (std::size_t i = 0; i < records.size();) {
     if (offer(producer.get(), handle.get(), records.at(i))) {

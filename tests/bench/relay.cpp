@@ -156,7 +156,7 @@ Json run_once(const Options& options) {
   for (const auto& name : {topic, warm, raw}) admin.create_topic(name, kPartitions);
 
   say("warming up the broker and the page cache");
-  for (int i = 0; i < kWarmUps; ++i) (void)produce(options.kafka, warm, records);
+  for (int i = 0; i < kWarmUps; ++i) (void)produce(options.kafka, warm, records, Requests::kFive);
   admin.delete_topic(warm);
   (void)copy_out(database.url());
 
@@ -169,9 +169,12 @@ Json run_once(const Options& options) {
   const auto events = static_cast<double>(options.events);
   double copy_rate = 0;
   double produce_rate = 0;
+  double produce_rate_one = 0;
+  const auto produce_raw = [&](Requests requests) { return events / produce(options.kafka, raw, records, requests).count(); };
   for (int i = 0; i < kCeilings; ++i) {
     copy_rate = std::max(copy_rate, events / copy_out(database.url()).count());
-    produce_rate = std::max(produce_rate, events / produce(options.kafka, raw, records).count());
+    produce_rate_one = std::max(produce_rate_one, produce_raw(Requests::kOne));
+    produce_rate = std::max({produce_rate, produce_rate_one, produce_raw(Requests::kFive)});
   }
   admin.delete_topic(raw);
   const auto ceiling = std::min(copy_rate, produce_rate);
@@ -183,6 +186,7 @@ Json run_once(const Options& options) {
            {"rate_with_start", whole(drained.rate_with_start)},
            {"copy_rate", whole(copy_rate)},
            {"produce_rate", whole(produce_rate)},
+           {"produce_rate_one_request", whole(produce_rate_one)},
            {"lost", found.lost},
            {"duplicates", found.duplicates},
            {"cpu_us_per_event", std::round(drained.cpu_us_per_event * 100) / 100},

@@ -51,7 +51,7 @@ nlohmann::ordered_json settings(const Options& options) {
   }
   settings["kafka"] = {{"brokers", 1}, {"partitions", kPartitions}, {"replication", 1}};
   settings["relevo"] = {{"delivery", "at_least_once"}, {"acks", "all"}, {"enable.idempotence", true},
-                        {"linger.ms", 1}, {"relay.max_in_flight", 20'000}, {"relay.shards", kShards},
+                        {"linger.ms", 1}, {"max.in.flight", 1}, {"relay.max_in_flight", 20'000}, {"relay.shards", kShards},
                         {"relay.poll_min", "1ms"}, {"relay.poll_max", "25ms"}};
   return settings;
 }

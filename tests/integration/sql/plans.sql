@@ -65,7 +65,6 @@ SELECT expect($$EXECUTE page(999999, pg_current_snapshot(), pg_current_snapshot(
 SELECT expect($$EXECUTE payloads('{850010,1000010}')$$, '^outbox', '_pkey$', 2);
 SELECT expect('EXECUTE backlog', '^outbox', '(_xid_idx|_pkey)$', 10001);
 SELECT expect('EXECUTE backlog', '^tick', '^tick_pkey$', 20);
-SELECT expect('EXECUTE lag', '^tick', '^tick_pkey$', 20);
 SELECT expect('EXECUTE partitions', '^outbox_p', '_pkey$', 22);
 SELECT expect('EXECUTE shard_status', '^tick', '^tick_pkey$', 20);
 SELECT expect($$EXECUTE tick_by_ids('{1,20000}')$$, '^tick', '^tick_pkey$', 2);

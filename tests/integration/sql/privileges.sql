@@ -23,7 +23,7 @@ SELECT assert.fails(s, '42501', 'permission denied') FROM unnest(ARRAY[
   $$SELECT setval('relevo.outbox_id_seq', 1)$$, 'CREATE TABLE relevo.mine ()']) s;
 RESET SESSION AUTHORIZATION;
 
--- the relay runs every statement it has, and none is left out here (`publish` is a writer's)
+-- the relay runs every statement it has, and none is left out here (`publish` is a writer's, `system_identifier` is asked only when allowed)
 CREATE TABLE call (name text PRIMARY KEY, arguments text);
 INSERT INTO call VALUES ('probe', ''), ('next_tick', ''), ('tick_by_ids', '(''{1}'')'), ('small_window', $$('3', '9000000000', pg_current_snapshot(), 7, '{0,1}')$$),
   ('small_window_late', $$('{3}', 7, '{0,1}')$$), ('page', $$(-1, '3:3:', pg_current_snapshot(), 7, '{0,1,2,3,4,5,6,7}')$$), ('window_start', $$('3', '{5}')$$),
@@ -32,11 +32,12 @@ INSERT INTO call VALUES ('probe', ''), ('next_tick', ''), ('tick_by_ids', '(''{1
   ('replica_gone', $$('B')$$), ('replicas_alive', $$('1 s')$$), ('park', $$('{1}', '{0}', '{1}', 'A', '{rejected}', '{no}', '{t}')$$), ('dead_open', $$('{0}', 10)$$),
   ('dead_open_of', $$('{t}', '{i}')$$), ('dead_skipped', $$('{0}', 0)$$), ('dead_retry', $$('{0}', 10)$$), ('dead_payloads', $$('{1}')$$), ('dead_sent', $$('{1}')$$),
   ('dead_failed', $$('{1}', '{0}', '{rejected}', '{no}')$$), ('dead_release', $$('{t}', '{i}')$$), ('dead_missing_topics', $$('{0}')$$), ('dead_topic_appeared', $$('t', '{0}', 10)$$),
-  ('dead_list', $$(0, NULL, 10)$$), ('dead_mark_retry', $$('{1}')$$), ('dead_mark_skipped', $$('{1}')$$), ('dead_edit', $$(1, NULL, 'application/json', '{}', '{"h": "v"}')$$),
-  ('dead_counts', ''), ('schema_version', ''), ('backlog', ''), ('lag', ''), ('ensure_partitions', '(20)'), ('prune_ticks', ''), ('partitions', ''),
+  ('dead_list', $$(0, NULL, 10)$$), ('dead_mark_retry', $$('{1}')$$), ('dead_mark_skipped', $$('{1}')$$),
+  ('dead_by_id', $$('{1}')$$), ('dead_of_aggregate', $$('t', 'i', 0, 10)$$), ('dead_refused', $$(0, NULL, 10)$$),
+  ('dead_counts', ''), ('backlog', ''), ('server', ''), ('newest_event', ''), ('recent_names', '(10)'), ('ensure_partitions', '(20)'), ('prune_ticks', ''), ('partitions', ''),
   ('shard_status', ''), ('surroundings', ''), ('dead_aggregates', '');
 GRANT SELECT ON call TO PUBLIC;
-SELECT assert.equal((SELECT string_agg(name, ' ' ORDER BY name) FROM call), (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements WHERE name <> 'publish'), 'statements tried here');
+SELECT assert.equal((SELECT string_agg(name, ' ' ORDER BY name) FROM call), (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements WHERE name NOT IN ('publish', 'system_identifier')), 'statements tried here');
 SET SESSION AUTHORIZATION :"relay";
 DO $$
 DECLARE c record;

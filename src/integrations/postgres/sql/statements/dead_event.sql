@@ -135,14 +135,6 @@ WHERE d.id = ANY ($1::bigint[]) AND d.state IN ('parked', 'skipped') RETURNING d
 UPDATE relevo.dead_event d SET state = 'skipped', changed_at = clock_timestamp()
 WHERE d.id = ANY ($1::bigint[]) AND d.state = 'parked' RETURNING d.id;
 
--- name: dead_edit
--- For the operator. $1 id, $2 topic, $3 content type, $4 payload, $5 headers: replaces all four, then retries.
-UPDATE relevo.dead_event d
-SET topic = $2::text, content_type = $3::text, payload = $4::bytea, headers = $5::jsonb, state = 'retry', changed_at = clock_timestamp()
-WHERE d.id = $1::bigint AND d.state = 'parked'
-  AND relevo.event_is_valid(d.aggregate_type, d.aggregate_id, d.event_type, $2::text, d.tenant, $3::text, octet_length($4::bytea), $5::jsonb)
-RETURNING d.id;
-
 -- name: dead_counts
 -- How many by state and reason.
 SELECT d.state, d.reason, count(*) AS events, min(d.created_at) AS oldest_created_at FROM relevo.dead_event d GROUP BY d.state, d.reason;

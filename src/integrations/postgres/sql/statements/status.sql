@@ -1,8 +1,5 @@
 -- What is installed, and how much is left to do.
 
--- name: schema_version
-SELECT s.version, s.oldest_program_version FROM relevo.schema s;
-
 -- name: backlog
 -- Unpublished events and the created_at of the oldest. Exact up to 10,000 rows behind the slowest position; beyond, events is an
 -- estimate from ids (which have gaps) and oldest_created_at is that of a row near the front. The work is bounded either way. Same settings as the reads.
@@ -41,11 +38,6 @@ SELECT CASE WHEN c.complete THEN (SELECT count(*) FROM unpublished) ELSE greates
                 CASE WHEN NOT c.complete THEN (SELECT o.created_at FROM relevo.outbox o
                                                WHERE o.id > (SELECT min(p.last_id) FROM relevo.position p) ORDER BY o.id LIMIT 1) END) AS oldest_created_at
 FROM scanned c CROSS JOIN ahead h;
-
--- name: lag
--- How far each shard has come: everything committed before position_at is published.
-SELECT p.shard, p.holder, p.expires > clock_timestamp() AS held, (SELECT t.at FROM relevo.tick t WHERE t.id = p.a) AS position_at
-FROM relevo.position p ORDER BY p.shard;
 
 -- name: ensure_partitions
 -- $1 how many leaves ahead

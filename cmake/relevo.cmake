@@ -1,5 +1,6 @@
-# Compiler settings for every target, and the two ways a target is declared here:
+# Compiler settings for every target, and how a target is declared here:
 #   relevo_library(NAME DEPENDS …)     a folder of src/: its headers lie in include/relevo/<name>/, its sources beside
+#   relevo_executable(NAME …)          a program
 #   relevo_embed_sql(TARGET …)         SQL files as constants of that target
 # Include roots are per target, so that a header of a folder that was not linked cannot be found.
 
@@ -41,6 +42,22 @@ else()
 endif()
 include(CheckPIESupported)
 check_pie_supported()
+
+# librdkafka uses C11 threads, which ThreadSanitizer does not know: see the file.
+if(RELEVO_SANITIZER MATCHES "thread")
+  add_library(relevo_tsan_c11threads OBJECT ${CMAKE_CURRENT_LIST_DIR}/../tests/tsan_c11threads.c)
+  target_link_libraries(relevo_tsan_c11threads PRIVATE relevo_settings)
+endif()
+
+# An executable of sources; LINK its libraries.
+function(relevo_executable name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE relevo_settings ${ARG_LINK})
+  if(TARGET relevo_tsan_c11threads)
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:relevo_tsan_c11threads>)
+  endif()
+endfunction()
 
 function(relevo_library name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE" ${ARGN})

@@ -50,8 +50,8 @@ relay::Session connect_session(const postgres::ConnectOptions& options, const st
           std::make_unique<postgres::DeadEvents>(writing, holder)};
 }
 
-// Ends the process when it has not ended by itself in time: a network that swallows packets can hold a
-// connection longer than Kubernetes waits. What was not handed back then lapses.
+// Ends the process when it has not ended by itself in time: a network that swallows packets can
+// hold a connection longer than Kubernetes waits. What was not handed back then lapses.
 class DeadlineExit {
  public:
   DeadlineExit(std::chrono::milliseconds time, core::Log& log)
@@ -124,9 +124,10 @@ Daemon::Parts::Parts(const config::Config& c, core::Log& l)
       log(l),
       metrics(version(), postgres::statement_names(), clock),
       instance(instance_name(c)),
-      database(connect_options(c, [this](std::string_view name, std::chrono::nanoseconds duration) {
-        metrics.query_finished(name, duration);
-      })),
+      database(connect_options(c,
+                               [this](std::string_view name, std::chrono::nanoseconds duration) {
+                                 metrics.query_finished(name, duration);
+                               })),
       leases(
           instance, c.relay.lease_ttl,
           [this] {
@@ -144,8 +145,9 @@ Daemon::Parts::Parts(const config::Config& c, core::Log& l)
   }
   publisher.emplace(std::move(options), log, clock);
   relay.emplace(relay_options(config),
-                relay::Relay::Ports{[this] { return connect_session(database, instance, config.relay.shards); },
-                                    leases, *publisher, metrics, log, clock});
+                relay::Relay::Ports{
+                    [this] { return connect_session(database, instance, config.relay.shards); },
+                    leases, *publisher, metrics, log, clock});
   if (config.http.listen.empty()) return;
   http.emplace(config.http.listen,
                http::Endpoints{[this] { return live(); }, [this] { return ready(); },
@@ -154,7 +156,8 @@ Daemon::Parts::Parts(const config::Config& c, core::Log& l)
 
 http::Health Daemon::Parts::live() const {
   const auto now = clock.now();
-  const auto stuck_after = config.database.connect_timeout + config.database.statement_timeout + kStuckMargin;
+  const auto stuck_after =
+      config.database.connect_timeout + config.database.statement_timeout + kStuckMargin;
   http::Health health;
   const auto check = [&](std::string name, const core::Heartbeat& heartbeat) {
     const auto age = heartbeat.age(now);
@@ -169,7 +172,8 @@ http::Health Daemon::Parts::live() const {
 http::Health Daemon::Parts::ready() const {
   http::Health health;
   health.checks.push_back({"running", !stopping, stopping ? "stopping" : ""});
-  health.checks.push_back({"schema", schema_fits, schema_fits ? "" : "waiting for PostgreSQL and its schema"});
+  health.checks.push_back(
+      {"schema", schema_fits, schema_fits ? "" : "waiting for PostgreSQL and its schema"});
   health.checks.push_back({"postgres", database_ok(), database_ok() ? "" : "not connected"});
   const bool kafka_ok = relay->kafka_reachable();
   health.checks.push_back({"kafka", kafka_ok, kafka_ok ? "" : "no broker answers"});
@@ -193,11 +197,11 @@ bool Daemon::Parts::wait_for_schema() {
       outage.recovered();
       const auto state = migrator.state();
       if (state.fit == postgres::Fit::kProgramTooOld) {
-        throw IntegrationError(ErrorKind::kMisconfigured, "schema version",
-                               "the database needs a program of schema version " +
-                                   std::to_string(state.oldest_program_version) + " or newer; this one has " +
-                                   std::to_string(postgres::Migrator::program_version()) +
-                                   ": install a newer relevo");
+        throw IntegrationError(
+            ErrorKind::kMisconfigured, "schema version",
+            "the database needs a program of schema version " +
+                std::to_string(state.oldest_program_version) + " or newer; this one has " +
+                std::to_string(postgres::Migrator::program_version()) + ": install a newer relevo");
       }
       if (state.fit == postgres::Fit::kFits) {
         const int shards = postgres::Inspector(database).surroundings().shards;
@@ -224,7 +228,8 @@ bool Daemon::Parts::wait_for_schema() {
 }
 
 void Daemon::Parts::start() {
-  log.info("starting", {{"version", version()}, {"instance", instance}, {"roles", roles_text(config.roles)}});
+  log.info("starting",
+           {{"version", version()}, {"instance", instance}, {"roles", roles_text(config.roles)}});
   if (embedded) {
     log.info("embedded kafka listening", {{"bootstrap", embedded->bootstrap()}});
   }
@@ -273,7 +278,8 @@ int Daemon::run() {
   } catch (const IntegrationError& error) {
     log_.error("cannot start", {{"what", error.operation()}, {"reason", error.detail()}});
     if (parts_) parts_->stop();
-    return error.kind() == ErrorKind::kMisconfigured ? exit_code::kMisconfigured : exit_code::kFailed;
+    return error.kind() == ErrorKind::kMisconfigured ? exit_code::kMisconfigured
+                                                     : exit_code::kFailed;
   }
 }
 

@@ -14,10 +14,12 @@ namespace relevo {
 // Exit codes of the program (docs/configuration.md).
 namespace exit_code {
 inline constexpr int kOk = 0;
-inline constexpr int kFailed = 1;         // what was asked for did not succeed
-inline constexpr int kUsage = 2;          // command line
-inline constexpr int kMisconfigured = 3;  // configuration, or wrong for good: password, database, schema
-inline constexpr int kUnavailable = 4;    // PostgreSQL or Kafka cannot be reached (commands, not `run`)
+inline constexpr int kFailed = 1;  // what was asked for did not succeed
+inline constexpr int kUsage = 2;   // command line
+inline constexpr int kMisconfigured =
+    3;  // configuration, or wrong for good: password, database, schema
+inline constexpr int kUnavailable =
+    4;  // PostgreSQL or Kafka cannot be reached (commands, not `run`)
 }  // namespace exit_code
 
 class Daemon {

@@ -1,6 +1,6 @@
-// What has to be done now and then beside relaying: partitions ahead, old ticks, and the figures that
-// need a look at the database (backlog, dead events). Every replica does it; the database's functions
-// let one do the work. A thread and a connection of its own.
+// What has to be done now and then beside relaying: partitions ahead, old ticks, and the figures
+// that need a look at the database (backlog, dead events). Every replica does it; the database's
+// functions let one do the work. A thread and a connection of its own.
 #pragma once
 
 #include <condition_variable>

@@ -17,8 +17,8 @@ std::string_view version();  // of the program, e.g. "0.1.0"
 
 using Observer = std::function<void(std::string_view, std::chrono::nanoseconds)>;
 
-// Each throws core::IntegrationError (kMisconfigured) when a file named in the configuration cannot be
-// read.
+// Each throws core::IntegrationError (kMisconfigured) when a file named in the configuration cannot
+// be read.
 postgres::ConnectOptions connect_options(const config::Config& config, Observer observe = {});
 kafka::ClientOptions kafka_options(const config::Config& config);
 kafka::PublisherOptions publisher_options(const config::Config& config);

@@ -4,6 +4,7 @@
  * pthreads but not these: a thread made by thrd_create has no sanitizer state (rd_kafka_new crashes), and
  * locks taken by mtx_lock do not count as synchronisation. The definitions here, in the executable, come
  * before those of the C library. glibc's C11 types have the size and layout of its pthread types. */
+#define _GNU_SOURCE /* PTHREAD_MUTEX_RECURSIVE, also with -std=c11 */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>

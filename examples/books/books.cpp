@@ -36,9 +36,11 @@ std::optional<std::chrono::sys_time<microseconds>> time_of(std::string_view text
     return number_of(text.substr(from, size)).value_or(0);
   };
   using namespace std::chrono;
-  const auto day = sys_days{year{static_cast<int>(part(0, 4))} / month{static_cast<unsigned>(part(5, 2))} /
-                            std::chrono::day{static_cast<unsigned>(part(8, 2))}};
-  return day + hours{part(11, 2)} + minutes{part(14, 2)} + seconds{part(17, 2)} + microseconds{part(20, 6)};
+  const auto day =
+      sys_days{year{static_cast<int>(part(0, 4))} / month{static_cast<unsigned>(part(5, 2))} /
+               std::chrono::day{static_cast<unsigned>(part(8, 2))}};
+  return day + hours{part(11, 2)} + minutes{part(14, 2)} + seconds{part(17, 2)} +
+         microseconds{part(20, 6)};
 }
 
 std::optional<std::string_view> header(const kafka::ReadRecord& record, std::string_view name) {

@@ -1,5 +1,5 @@
-// What arrived in Kafka, counted per aggregate: is each event there, once and in its order, and do the sums
-// agree with the database? Memory is bounded by the number of aggregates. Not thread-safe.
+// What arrived in Kafka, counted per aggregate: is each event there, once and in its order, and do
+// the sums agree with the database? Memory is bounded by the number of aggregates. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ struct Entry {
   std::int64_t value = 0;
 };
 
-// An aggregate's events, folded in their order: equal accounts mean the same events in the same order.
+// An aggregate's events, folded in their order: equal accounts mean the same events in the same
+// order.
 class Account {
  public:
   void add(const Entry& entry);

@@ -29,7 +29,8 @@ const std::vector<Source>& sources() {
        "SELECT sum(abalance) FROM pgbench_accounts"},
       {{"orders", "outbox.event.order", "revision", "amount"},
        "SELECT coalesce(sum(revision), 0) FROM shop.orders",
-       "SELECT o.id, s.revision, o.amount FROM shop.orders o, generate_series(1, o.revision) s (revision) "
+       "SELECT o.id, s.revision, o.amount FROM shop.orders o, generate_series(1, o.revision) s "
+       "(revision) "
        "ORDER BY o.id, s.revision",
        ""}};
   return all;
@@ -56,7 +57,8 @@ std::int64_t Database::written() {
 }
 
 void Database::each_entry(const Source& source, const std::function<void(const Entry&)>& take) {
-  const Result started(PQexec(connection_.get(), ("COPY (" + source.entries + ") TO STDOUT").c_str()), PQclear);
+  const Result started(
+      PQexec(connection_.get(), ("COPY (" + source.entries + ") TO STDOUT").c_str()), PQclear);
   if (PQresultStatus(started.get()) != PGRES_COPY_OUT) fail();
   char* line = nullptr;
   while (PQgetCopyData(connection_.get(), &line, 0) > 0) {

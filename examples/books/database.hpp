@@ -27,7 +27,8 @@ class Database {
  public:
   explicit Database(const std::string& url);
 
-  // Events ever written to the outbox, also by transactions still open or rolled back. Costs nothing.
+  // Events ever written to the outbox, also by transactions still open or rolled back. Costs
+  // nothing.
   std::int64_t written();
   std::int64_t number(const std::string& sql);
   // Streams them: constant memory.

@@ -1,5 +1,5 @@
-// Counts durations in buckets of about 3 % width: percentiles of any number of them in constant memory.
-// Not thread-safe.
+// Counts durations in buckets of about 3 % width: percentiles of any number of them in constant
+// memory. Not thread-safe.
 #pragma once
 
 #include <array>

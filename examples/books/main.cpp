@@ -1,6 +1,6 @@
-// relevo_books DATABASE_URL KAFKA_BOOTSTRAP: watches the demo's events arrive in Kafka. At SIGTERM, when the
-// traffic has ended, it waits for the last of them and compares all that arrived with the database.
-// Exit code 0: they agree.
+// relevo_books DATABASE_URL KAFKA_BOOTSTRAP: watches the demo's events arrive in Kafka. At SIGTERM,
+// when the traffic has ended, it waits for the last of them and compares all that arrived with the
+// database. Exit code 0: they agree.
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -102,7 +102,8 @@ class Watcher {
   bool close() {
     std::int64_t expected = 0;
     for (const auto& source : books::sources()) expected += database_.number(source.count);
-    for (const auto deadline = Clock::now() + kLastEvents; arrived() < expected && Clock::now() < deadline;) {
+    for (const auto deadline = Clock::now() + kLastEvents;
+         arrived() < expected && Clock::now() < deadline;) {
       read(10ms);
     }
     // An event that came twice may come just now.
@@ -124,7 +125,8 @@ class Watcher {
   }
 
   void read(std::chrono::milliseconds wait) {
-    if (const auto* record = reader_.poll(wait)) books_.at(std::string(record->topic)).enter(*record);
+    if (const auto* record = reader_.poll(wait))
+      books_.at(std::string(record->topic)).enter(*record);
   }
 
   std::int64_t arrived() const {
@@ -135,13 +137,13 @@ class Watcher {
 
   void show(double rate) {
     const auto written = database_.written();
-    std::string text = "written " + grouped(written) + "  arrived " + grouped(arrived()) + "  behind " +
-                       grouped(std::max(written - arrived(), std::int64_t{0})) + "  " +
-                       grouped(static_cast<std::int64_t>(rate + 0.5)) + "/s";
+    std::string text = "written " + grouped(written) + "  arrived " + grouped(arrived()) +
+                       "  behind " + grouped(std::max(written - arrived(), std::int64_t{0})) +
+                       "  " + grouped(static_cast<std::int64_t>(rate + 0.5)) + "/s";
     std::int64_t duplicates = 0;
     for (auto& [topic, book] : books_) {
-      text += "  " + book.kind().name + " p50 " + milliseconds(book.recent.percentile(0.5)) + " p99 " +
-              milliseconds(book.recent.percentile(0.99));
+      text += "  " + book.kind().name + " p50 " + milliseconds(book.recent.percentile(0.5)) +
+              " p99 " + milliseconds(book.recent.percentile(0.99));
       book.recent.clear();
       duplicates += book.received().duplicates;
     }
@@ -164,23 +166,27 @@ class Watcher {
       const auto found = received.ledger.find(aggregate);
       if (found == received.ledger.end() || found->second != account) ++different;
     }
-    for (const auto& [aggregate, account] : received.ledger) different += ledger.contains(aggregate) ? 0 : 1;
+    for (const auto& [aggregate, account] : received.ledger)
+      different += ledger.contains(aggregate) ? 0 : 1;
 
     const auto line = [this](const std::string& text) { screen_.line("  " + text); };
     screen_.line(source.kind.name + " (" + source.kind.topic + ")");
     line("in PostgreSQL     " + grouped(events) + " events of " +
-         grouped(static_cast<std::int64_t>(ledger.size())) + ", sum of " + source.kind.value + " " + grouped(sum));
+         grouped(static_cast<std::int64_t>(ledger.size())) + ", sum of " + source.kind.value + " " +
+         grouped(sum));
     line("arrived in Kafka  " + grouped(received.events) + " events of " +
-         grouped(static_cast<std::int64_t>(received.ledger.size())) + ", sum of " + source.kind.value + " " +
-         grouped(received.sum));
-    line("event by event    " + (different == 0 ? std::string("the same, each of them in order")
-                                                : grouped(static_cast<std::int64_t>(different)) + " of them DIFFER"));
-    line("duplicates " + grouped(received.duplicates) + ", out of order " + grouped(received.misplaced) +
-         ", unreadable " + grouped(received.unreadable));
+         grouped(static_cast<std::int64_t>(received.ledger.size())) + ", sum of " +
+         source.kind.value + " " + grouped(received.sum));
+    line("event by event    " +
+         (different == 0 ? std::string("the same, each of them in order")
+                         : grouped(static_cast<std::int64_t>(different)) + " of them DIFFER"));
+    line("duplicates " + grouped(received.duplicates) + ", out of order " +
+         grouped(received.misplaced) + ", unreadable " + grouped(received.unreadable));
     line("written to arrived: p50 " + milliseconds(book.all.percentile(0.5)) + ", p99 " +
          milliseconds(book.all.percentile(0.99)) + ", longest " + milliseconds(book.all.max()));
     if (book.missed() > 0) {
-      line(grouped(book.missed()) + " records were DROPPED by the broker before they could be read here");
+      line(grouped(book.missed()) +
+           " records were DROPPED by the broker before they could be read here");
     }
     bool balanced = true;
     if (!source.sum.empty()) {

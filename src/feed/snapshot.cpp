@@ -38,8 +38,8 @@ Snapshot Snapshot::parse(std::string_view text) {
     s.xip_.push_back(take_number(rest, text));
   }
   const bool in_range = s.xip_.empty() || (s.xip_.front() >= s.xmin_ && s.xip_.back() < s.xmax_);
-  const bool ascending = std::adjacent_find(s.xip_.begin(), s.xip_.end(), std::greater_equal<>{}) ==
-                         s.xip_.end();
+  const bool ascending =
+      std::adjacent_find(s.xip_.begin(), s.xip_.end(), std::greater_equal<>{}) == s.xip_.end();
   if (s.xmin_ == 0 || s.xmin_ > s.xmax_ || !in_range || !ascending) {
     throw std::invalid_argument("not a pg_snapshot: \"" + std::string(text) + "\"");
   }

@@ -4,7 +4,8 @@
 
 namespace relevo::relay {
 
-std::uint64_t BlockedAggregates::hash(std::string_view aggregate_type, std::string_view aggregate_id) {
+std::uint64_t BlockedAggregates::hash(std::string_view aggregate_type,
+                                      std::string_view aggregate_id) {
   const std::hash<std::string_view> text;
   const std::uint64_t type = text(aggregate_type);
   return text(aggregate_id) ^ (type * 0x9e3779b97f4a7c15ULL + (type << 6) + (type >> 2));

@@ -26,8 +26,8 @@ char* write_number(char* out, std::uint64_t value) {
   return out + kDigits;
 }
 
-// RFC 3339 in UTC with microseconds: 2026-01-31T12:34:56.123456Z, always 27 characters. A year beyond
-// four digits cannot be written so; it is clamped.
+// RFC 3339 in UTC with microseconds: 2026-01-31T12:34:56.123456Z, always 27 characters. A year
+// beyond four digits cannot be written so; it is clamped.
 void write_time(core::WallTime time, char* out) {
   using namespace std::chrono;
   static constexpr core::WallTime kFirst{sys_days{year{0} / 1 / 1}};

@@ -124,9 +124,7 @@ bool Relay::read_and_send() {
     sender_.begin(reader.step());
   }
   switch (sender_.send(*session.payloads, *session.dead)) {
-    case Sender::Progress::kDone:
-      kafka_backoff_.reset();
-      return true;
+    case Sender::Progress::kDone: kafka_backoff_.reset(); return true;
     case Sender::Progress::kFull: return false;
     case Sender::Progress::kUnavailable:
       kafka_retry_ = to_.clock.now() + kafka_backoff_.next();

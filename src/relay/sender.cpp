@@ -96,7 +96,8 @@ Sender::Progress Sender::send(PayloadSource& payloads, DeadEvents& dead) {
     }
     if (const auto why = refusal(result.status)) {
       to_.blocked.block(aggregate, row.id);
-      park(*shard, shard->sent.push(event), {row.id, row.shard, *why, std::string(record.topic), std::move(result.error)});
+      park(*shard, shard->sent.push(event),
+           {row.id, row.shard, *why, std::string(record.topic), std::move(result.error)});
       continue;
     }
     last_error_ = std::move(result.error);
@@ -120,7 +121,8 @@ void Sender::learn_blocked(DeadEvents& dead) {
   std::vector<Aggregate> aggregates;
   std::unordered_set<std::uint64_t> once;
   for (const auto& row : delivery_->rows.rows) {
-    if (!once.insert(BlockedAggregates::hash(row.aggregate_type, row.aggregate_id)).second) continue;
+    if (!once.insert(BlockedAggregates::hash(row.aggregate_type, row.aggregate_id)).second)
+      continue;
     aggregates.push_back({std::string(row.aggregate_type), std::string(row.aggregate_id)});
   }
   std::unordered_map<std::uint64_t, feed::RowId> first;
@@ -163,9 +165,10 @@ std::optional<std::string_view> Sender::payload_of(std::size_t index, PayloadSou
     found = find();
   }
   if (found == fetched_.end() || found->first != row.id) {
-    throw core::IntegrationError(core::ErrorKind::kConflict, "read payload",
-                                 "outbox row " + std::to_string(row.id) +
-                                     " vanished before it was published; rows must not be deleted by hand");
+    throw core::IntegrationError(
+        core::ErrorKind::kConflict, "read payload",
+        "outbox row " + std::to_string(row.id) +
+            " vanished before it was published; rows must not be deleted by hand");
   }
   return found->second;
 }
@@ -188,7 +191,10 @@ bool Sender::report(const Report& report) {
   const bool first = !to_.blocked.blocks(event->aggregate, event->id);
   to_.blocked.block(event->aggregate, event->id);
   park(*shard, number,
-       {event->id, shard->held.slice, first ? *why : reason::kQueuedBehind, {},
+       {event->id,
+        shard->held.slice,
+        first ? *why : reason::kQueuedBehind,
+        {},
         to_.publisher.last_error()});
   return true;
 }
@@ -221,9 +227,11 @@ void Sender::commit_parked(DeadEvents& dead) {
       continue;
     }
     to_.metrics.publish_failed(event.reason, 1);
-    to_.log.warn("event parked, its aggregate waits",
-                 {{"id", event.id}, {"shard", event.shard}, {"reason", event.reason},
-                  {"topic", event.target}, {"error", event.error}});
+    to_.log.warn("event parked, its aggregate waits", {{"id", event.id},
+                                                       {"shard", event.shard},
+                                                       {"reason", event.reason},
+                                                       {"topic", event.target},
+                                                       {"error", event.error}});
   }
   if (queued > 0) to_.metrics.publish_failed(reason::kQueuedBehind, queued);
   to_park_.clear();

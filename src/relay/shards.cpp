@@ -186,8 +186,8 @@ void Shards::remember(const Shard& shard) {
 feed::Held Shards::recall(feed::Held taken) const {
   const auto mine = remembered_.find(taken.slice);
   if (mine == remembered_.end()) return taken;
-  const bool untouched = taken.epoch == mine->second.epoch + 1 &&
-                         taken.version == mine->second.version + 1;
+  const bool untouched =
+      taken.epoch == mine->second.epoch + 1 && taken.version == mine->second.version + 1;
   if (untouched) taken.position = mine->second.position;
   return taken;
 }

@@ -14,7 +14,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kCopy =
-    "COPY (SELECT id, event_id, aggregate_type, aggregate_id, event_type, topic, tenant, content_type, payload, "
+    "COPY (SELECT id, event_id, aggregate_type, aggregate_id, event_type, topic, tenant, "
+    "content_type, payload, "
     "octet_length(payload), headers, created_at FROM relevo.outbox) TO STDOUT (FORMAT binary)";
 
 // As src/integrations/kafka/client.cpp sets them.
@@ -61,7 +62,8 @@ Producer new_producer(const std::string& bootstrap, const char* requests, Report
   auto* conf = rd_kafka_conf_new();
   const auto set = [conf](const char* name, const char* value) {
     char text[256];
-    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK) throw std::runtime_error(text);
+    if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK)
+      throw std::runtime_error(text);
   };
   set("bootstrap.servers", bootstrap.c_str());
   for (const auto& [name, value] : kProducer) set(name, value);
@@ -78,8 +80,8 @@ Producer new_producer(const std::string& bootstrap, const char* requests, Report
 bool offer(rd_kafka_t* producer, rd_kafka_topic_t* topic, const relay::Record& record) {
   auto* headers = rd_kafka_headers_new(record.headers.size());
   for (const auto& header : record.headers) {
-    rd_kafka_header_add(headers, header.name.data(), static_cast<ssize_t>(header.name.size()), header.value.data(),
-                        static_cast<ssize_t>(header.value.size()));
+    rd_kafka_header_add(headers, header.name.data(), static_cast<ssize_t>(header.name.size()),
+                        header.value.data(), static_cast<ssize_t>(header.value.size()));
   }
   std::array<rd_kafka_vu_t, 4> arguments{};
   arguments[0].vtype = RD_KAFKA_VTYPE_RKT;
@@ -105,17 +107,19 @@ std::chrono::duration<double> copy_out(const std::string& database_url) {
   const Result set(PQexec(connection.get(), "SET max_parallel_workers_per_gather = 0"));
   const auto start = Clock::now();
   const Result begun(PQexec(connection.get(), kCopy));
-  if (PQresultStatus(begun.get()) != PGRES_COPY_OUT) throw std::runtime_error(PQerrorMessage(connection.get()));
+  if (PQresultStatus(begun.get()) != PGRES_COPY_OUT)
+    throw std::runtime_error(PQerrorMessage(connection.get()));
   char* row = nullptr;
   while (PQgetCopyData(connection.get(), &row, 0) > 0) PQfreemem(row);
   const auto time = Clock::now() - start;
   const Result ended(PQgetResult(connection.get()));
-  if (PQresultStatus(ended.get()) != PGRES_COMMAND_OK) throw std::runtime_error(PQerrorMessage(connection.get()));
+  if (PQresultStatus(ended.get()) != PGRES_COMMAND_OK)
+    throw std::runtime_error(PQerrorMessage(connection.get()));
   return time;
 }
 
-std::chrono::duration<double> produce(const std::string& bootstrap, const std::string& topic, Records& records,
-                                      Requests requests) {
+std::chrono::duration<double> produce(const std::string& bootstrap, const std::string& topic,
+                                      Records& records, Requests requests) {
   Reports reports;
   const auto producer = new_producer(bootstrap, requests == Requests::kOne ? "1" : "5", reports);
   const Topic handle(rd_kafka_topic_new(producer.get(), topic.c_str(), nullptr));
@@ -128,7 +132,8 @@ std::chrono::duration<double> produce(const std::string& bootstrap, const std::s
   }
   while (reports.delivered + reports.failed < records.size()) rd_kafka_poll(producer.get(), 10);
   const auto time = Clock::now() - reports.first;
-  if (reports.failed > 0) throw std::runtime_error(std::to_string(reports.failed) + " records were not delivered");
+  if (reports.failed > 0)
+    throw std::runtime_error(std::to_string(reports.failed) + " records were not delivered");
   return time;
 }
 

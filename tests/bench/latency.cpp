@@ -41,8 +41,10 @@ struct Event {
   int times = 0;  // received
 };
 
-// Events at their due times, never earlier; a writer that is late goes on at once and keeps the schedule.
-void write(const std::string& url, std::vector<Event>& events, std::size_t first, std::size_t step) {
+// Events at their due times, never earlier; a writer that is late goes on at once and keeps the
+// schedule.
+void write(const std::string& url, std::vector<Event>& events, std::size_t first,
+           std::size_t step) {
   test::Connection connection(url);
   for (auto i = first; i < events.size(); i += step) {
     std::string payload = "{\"n\": " + std::to_string(i) + ", \"text\": \"";
@@ -61,7 +63,8 @@ class Consumer {
   Consumer(const std::string& bootstrap, const std::string& topic) {
     auto* conf = rd_kafka_conf_new();
     char text[256];
-    if (rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap.c_str(), text, sizeof text) != RD_KAFKA_CONF_OK) {
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap.c_str(), text, sizeof text) !=
+        RD_KAFKA_CONF_OK) {
       throw std::runtime_error(text);
     }
     client_.reset(rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text));
@@ -69,7 +72,8 @@ class Consumer {
     topic_.reset(rd_kafka_topic_new(client_.get(), topic.c_str(), nullptr));
     queue_.reset(rd_kafka_queue_new(client_.get()));
     for (std::int32_t partition = 0; partition < kPartitions; ++partition) {
-      rd_kafka_consume_start_queue(topic_.get(), partition, RD_KAFKA_OFFSET_BEGINNING, queue_.get());
+      rd_kafka_consume_start_queue(topic_.get(), partition, RD_KAFKA_OFFSET_BEGINNING,
+                                   queue_.get());
     }
   }
 
@@ -114,7 +118,8 @@ class Consumer {
 };
 
 // Returns when all have been written; what a writer threw is thrown again.
-void write_all(const std::string& url, std::vector<Event>& events, int writers, std::atomic<bool>& done) {
+void write_all(const std::string& url, std::vector<Event>& events, int writers,
+               std::atomic<bool>& done) {
   std::vector<std::exception_ptr> failures(static_cast<std::size_t>(writers));
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < failures.size(); ++i) {
@@ -165,16 +170,21 @@ Json run_once(const Options& options) {
   const auto topic = test::unique_name("latency-");
   test::KafkaAdmin(options.kafka).create_topic(topic, kPartitions);
   test::Daemon daemon(daemon_options(database.url(), options, topic));
-  if (!daemon.wait_ready()) throw std::runtime_error("relevo does not start: " + daemon.process().standard_error());
+  if (!daemon.wait_ready())
+    throw std::runtime_error("relevo does not start: " + daemon.process().standard_error());
   Consumer consumer(options.kafka, topic);
 
-  const auto warm = static_cast<std::size_t>(kWarmUp.count()) * static_cast<std::size_t>(options.rate);
-  std::vector<Event> events(warm + static_cast<std::size_t>(options.duration.count() * options.rate));
+  const auto warm =
+      static_cast<std::size_t>(kWarmUp.count()) * static_cast<std::size_t>(options.rate);
+  std::vector<Event> events(warm +
+                            static_cast<std::size_t>(options.duration.count() * options.rate));
   const auto start = Clock::now() + 200ms;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    events[i].due = start + std::chrono::nanoseconds(1s) * static_cast<std::int64_t>(i) / options.rate;
+    events[i].due =
+        start + std::chrono::nanoseconds(1s) * static_cast<std::int64_t>(i) / options.rate;
   }
-  say(std::to_string(options.rate) + " events a second for " + std::to_string(options.duration.count()) + " s");
+  say(std::to_string(options.rate) + " events a second for " +
+      std::to_string(options.duration.count()) + " s");
   std::atomic<bool> written = false;
   std::thread consuming([&] {
     Time deadline = Time::max();
@@ -193,11 +203,12 @@ Json run_once(const Options& options) {
   if (failure) std::rethrow_exception(failure);
 
   Json run{{"rate", options.rate}};
-  const auto last = *std::max_element(events.begin(), events.end(), [](const auto& a, const auto& b) {
-                       return a.committed < b.committed;
-                     });
-  run["written_per_second"] = std::round(static_cast<double>(events.size()) /
-                                         std::chrono::duration<double>(last.committed - start).count());
+  const auto last =
+      *std::max_element(events.begin(), events.end(),
+                        [](const auto& a, const auto& b) { return a.committed < b.committed; });
+  run["written_per_second"] =
+      std::round(static_cast<double>(events.size()) /
+                 std::chrono::duration<double>(last.committed - start).count());
   run.update(summary(events, warm));
   run["peak_rss_mib"] = peak_rss_mib(daemon.process().pid());
   (void)daemon.terminate();
@@ -212,8 +223,11 @@ Json measure_latency(const Options& options) {
   std::vector<Json> runs;
   for (int i = 0; i < options.runs; ++i) runs.push_back(run_once(options));
   auto sorted = runs;
-  std::sort(sorted.begin(), sorted.end(), [](const Json& a, const Json& b) { return a["p99_ms"] < b["p99_ms"]; });
-  Json result{{"benchmark", "latency"}, {"seconds", options.duration.count()}, {"writers", options.writers},
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Json& a, const Json& b) { return a["p99_ms"] < b["p99_ms"]; });
+  Json result{{"benchmark", "latency"},
+              {"seconds", options.duration.count()},
+              {"writers", options.writers},
               {"payload_bytes", kPayload}};
   result.update(sorted[sorted.size() / 2]);
   for (const auto* worst : {"lost", "duplicates", "peak_rss_mib"}) {

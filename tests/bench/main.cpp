@@ -1,4 +1,5 @@
-// The measuring half of scripts/bench, which starts the servers. One JSON object on standard output.
+// The measuring half of scripts/bench, which starts the servers. One JSON object on standard
+// output.
 
 #include <CLI/CLI.hpp>
 #include <cstdio>

@@ -12,8 +12,8 @@ inline constexpr int kShards = 8;
 inline constexpr int kAggregates = 10'000;
 
 struct Options {
-  std::string postgres;   // superuser URI; each run makes a database of its own
-  std::string kafka;      // bootstrap
+  std::string postgres;  // superuser URI; each run makes a database of its own
+  std::string kafka;     // bootstrap
   std::string kafka_version;
   int runs = 1;
   std::int64_t events = 1'000'000;

@@ -9,7 +9,8 @@ double milliseconds(Nanoseconds duration) {
   return std::round(static_cast<double>(duration.count()) / 1e4) / 1e2;
 }
 
-void add_percentiles(nlohmann::ordered_json& to, const std::string& prefix, std::vector<Nanoseconds> durations) {
+void add_percentiles(nlohmann::ordered_json& to, const std::string& prefix,
+                     std::vector<Nanoseconds> durations) {
   std::sort(durations.begin(), durations.end());
   const auto at = [&](double share) {
     const auto rank = std::ceil(share * static_cast<double>(durations.size()));

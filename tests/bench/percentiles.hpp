@@ -10,8 +10,10 @@ namespace relevo::bench {
 
 using Nanoseconds = std::chrono::nanoseconds;
 
-// Adds <prefix>p50_ms, p99_ms, p999_ms and max_ms to `to`. Nearest rank. Requires one duration at least.
-void add_percentiles(nlohmann::ordered_json& to, const std::string& prefix, std::vector<Nanoseconds> durations);
+// Adds <prefix>p50_ms, p99_ms, p999_ms and max_ms to `to`. Nearest rank. Requires one duration at
+// least.
+void add_percentiles(nlohmann::ordered_json& to, const std::string& prefix,
+                     std::vector<Nanoseconds> durations);
 
 double milliseconds(Nanoseconds duration);  // two decimals
 

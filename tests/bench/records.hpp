@@ -1,5 +1,5 @@
-// Kafka records in memory, packed, so that a million of them can be produced without preparing anything.
-// Not thread-safe.
+// Kafka records in memory, packed, so that a million of them can be produced without preparing
+// anything. Not thread-safe.
 #pragma once
 
 #include <cstddef>

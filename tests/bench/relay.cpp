@@ -28,7 +28,8 @@ using Json = nlohmann::ordered_json;
 // The metrics page costs the relay something; only towards the end does its time matter.
 constexpr auto kPoll = 100ms;
 constexpr auto kPollAtTheEnd = 10ms;
-constexpr int kWarmUps = 3;  // a cold broker is a slow one, and its compiler takes the processors from others
+constexpr int kWarmUps =
+    3;  // a cold broker is a slow one, and its compiler takes the processors from others
 constexpr int kCeilings = 2;
 constexpr auto kDeadline = 600s;
 constexpr std::int64_t kChunk = 10'000;  // events of one transaction
@@ -47,9 +48,11 @@ void fill(const std::string& url, std::int64_t events) {
   test::Connection connection(url);
   for (std::int64_t first = 0; first < events; first += kChunk) {
     const auto last = std::min(first + kChunk, events) - 1;
-    connection.query(kFill, {std::to_string(first), std::to_string(last), std::to_string(kAggregates)});
+    connection.query(kFill,
+                     {std::to_string(first), std::to_string(last), std::to_string(kAggregates)});
   }
-  // What autovacuum would do sooner or later, so that it does not do it beside one measurement only.
+  // What autovacuum would do sooner or later, so that it does not do it beside one measurement
+  // only.
   connection.exec("VACUUM (ANALYZE) relevo.outbox");
   connection.exec("CHECKPOINT");
 }
@@ -61,7 +64,9 @@ struct Drain {
   double peak_rss_mib = 0;
 };
 
-double cpu_seconds(test::Daemon& daemon) { return daemon.metric("process_cpu_seconds_total").value_or(0); }
+double cpu_seconds(test::Daemon& daemon) {
+  return daemon.metric("process_cpu_seconds_total").value_or(0);
+}
 
 Drain drain(const std::string& url, const Options& options, const std::string& topic) {
   const auto start = Clock::now();
@@ -82,12 +87,14 @@ Drain drain(const std::string& url, const Options& options, const std::string& t
       result.rate_with_start = published / Seconds(now - start).count();
       result.cpu_us_per_event = cpu_seconds(daemon) / wanted * 1e6;
       result.peak_rss_mib = peak_rss_mib(daemon.process().pid());
-      if (const auto exit = daemon.terminate(); !exit || exit->code != 0) throw std::runtime_error("relevo did not stop");
+      if (const auto exit = daemon.terminate(); !exit || exit->code != 0)
+        throw std::runtime_error("relevo did not stop");
       return result;
     }
     poll = published > 0 && published < wanted * 0.9 ? kPoll : kPollAtTheEnd;
     if (!daemon.process().running() || now - start > kDeadline) {
-      throw std::runtime_error("relevo does not drain the outbox: " + daemon.process().standard_error());
+      throw std::runtime_error("relevo does not drain the outbox: " +
+                               daemon.process().standard_error());
     }
   }
 }
@@ -99,15 +106,19 @@ struct Found {
 
 bool same(const kafka::ReadRecord& read, const relay::Record& expected) {
   return read.key == expected.key && read.value == expected.value &&
-         std::equal(read.headers.begin(), read.headers.end(), expected.headers.begin(), expected.headers.end(),
-                    [](const auto& a, const auto& b) { return a.first == b.name && a.second == b.value; });
+         std::equal(read.headers.begin(), read.headers.end(), expected.headers.begin(),
+                    expected.headers.end(), [](const auto& a, const auto& b) {
+                      return a.first == b.name && a.second == b.value;
+                    });
 }
 
-// Reads the topic to its end. Throws if a record is not as expected, or an aggregate's are out of order.
+// Reads the topic to its end. Throws if a record is not as expected, or an aggregate's are out of
+// order.
 Found verify(const std::string& bootstrap, const std::string& topic, Records& expected) {
   std::unordered_map<std::string, std::size_t> index;
   index.reserve(expected.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) index.emplace(header_of(expected.at(i), "ce_id"), i);
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    index.emplace(header_of(expected.at(i), "ce_id"), i);
   std::vector<bool> seen(expected.size());
   std::unordered_map<std::string, std::size_t> last;
 
@@ -124,7 +135,8 @@ Found verify(const std::string& bootstrap, const std::string& topic, Records& ex
     }
     const auto id = std::find_if(record->headers.begin(), record->headers.end(),
                                  [](const auto& header) { return header.first == "ce_id"; });
-    const auto place = id == record->headers.end() ? index.end() : index.find(std::string(id->second));
+    const auto place =
+        id == record->headers.end() ? index.end() : index.find(std::string(id->second));
     if (place == index.end() || !same(*record, expected.at(place->second))) {
       throw std::runtime_error("a record of the topic is not what the relay should have made");
     }
@@ -134,7 +146,8 @@ Found verify(const std::string& bootstrap, const std::string& topic, Records& ex
     }
     seen[place->second] = true;
     auto& before = last[std::string(*record->key)];
-    if (place->second < before) throw std::runtime_error("events of one aggregate are out of order");
+    if (place->second < before)
+      throw std::runtime_error("events of one aggregate are out of order");
     before = place->second;
   }
   found.lost = std::count(seen.begin(), seen.end(), false);
@@ -147,7 +160,8 @@ Json run_once(const Options& options) {
   say("writing " + std::to_string(options.events) + " events");
   fill(database.url(), options.events);
   auto records = records_of_outbox(database.url());
-  if (static_cast<std::int64_t>(records.size()) != options.events) throw std::runtime_error("the outbox is not full");
+  if (static_cast<std::int64_t>(records.size()) != options.events)
+    throw std::runtime_error("the outbox is not full");
 
   test::KafkaAdmin admin(options.kafka);
   const auto topic = test::unique_name("relay-");
@@ -170,7 +184,9 @@ Json run_once(const Options& options) {
   double copy_rate = 0;
   double produce_rate = 0;
   double produce_rate_one = 0;
-  const auto produce_raw = [&](Requests requests) { return events / produce(options.kafka, raw, records, requests).count(); };
+  const auto produce_raw = [&](Requests requests) {
+    return events / produce(options.kafka, raw, records, requests).count();
+  };
   for (int i = 0; i < kCeilings; ++i) {
     copy_rate = std::max(copy_rate, events / copy_out(database.url()).count());
     produce_rate_one = std::max(produce_rate_one, produce_raw(Requests::kOne));
@@ -203,8 +219,12 @@ Json measure_relay(const Options& options) {
   std::vector<Json> runs;
   for (int i = 0; i < options.runs; ++i) runs.push_back(run_once(options));
   auto sorted = runs;
-  std::sort(sorted.begin(), sorted.end(), [](const Json& a, const Json& b) { return a["ratio"] < b["ratio"]; });
-  Json result{{"benchmark", "relay"}, {"events", options.events}, {"aggregates", kAggregates}, {"payload_bytes", 200}};
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Json& a, const Json& b) { return a["ratio"] < b["ratio"]; });
+  Json result{{"benchmark", "relay"},
+              {"events", options.events},
+              {"aggregates", kAggregates},
+              {"payload_bytes", 200}};
   result.update(sorted[sorted.size() / 2]);
   for (const auto* worst : {"lost", "duplicates", "peak_rss_mib"}) {
     for (const auto& run : runs) result[worst] = std::max(result[worst], run[worst]);

@@ -50,9 +50,11 @@ nlohmann::ordered_json settings(const Options& options) {
     settings["postgresql"][name] = connection.value(std::string("SHOW ") + name);
   }
   settings["kafka"] = {{"brokers", 1}, {"partitions", kPartitions}, {"replication", 1}};
-  settings["relevo"] = {{"delivery", "at_least_once"}, {"acks", "all"}, {"enable.idempotence", true},
-                        {"linger.ms", 1}, {"max.in.flight", 1}, {"relay.max_in_flight", 20'000}, {"relay.shards", kShards},
-                        {"relay.poll_min", "1ms"}, {"relay.poll_max", "25ms"}};
+  settings["relevo"] = {{"delivery", "at_least_once"}, {"acks", "all"},
+                        {"enable.idempotence", true},  {"linger.ms", 1},
+                        {"max.in.flight", 1},          {"relay.max_in_flight", 20'000},
+                        {"relay.shards", kShards},     {"relay.poll_min", "1ms"},
+                        {"relay.poll_max", "25ms"}};
   return settings;
 }
 

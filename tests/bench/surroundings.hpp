@@ -12,7 +12,8 @@
 namespace relevo::bench {
 
 // A relevo as it is configured by default, writing to one topic.
-test::DaemonOptions daemon_options(const std::string& database_url, const Options& options, const std::string& topic);
+test::DaemonOptions daemon_options(const std::string& database_url, const Options& options,
+                                   const std::string& topic);
 
 double peak_rss_mib(pid_t process);
 

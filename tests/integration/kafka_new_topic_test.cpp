@@ -26,7 +26,8 @@ TEST(NewKafkaTopic, KeepsEveryRecordThatWasReportedDelivered) {
     KafkaPublisher publisher(options, log);
     const auto topic = test::unique_name("new-topic-");
     std::vector<relay::Report> reports;
-    // Several small batches a partition, while the broker brings the partitions up one after the other.
+    // Several small batches a partition, while the broker brings the partitions up one after the
+    // other.
     for (std::size_t n = 0; n < kRecords; ++n) {
       const auto key = "key-" + std::to_string(n % 60);
       const auto value = std::to_string(n);

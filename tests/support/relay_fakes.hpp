@@ -44,7 +44,9 @@ class QuietLog final : public core::Log {
 
 class CountingMetrics final : public relay::Metrics {
  public:
-  void published(std::span<const std::chrono::microseconds> events) override { published_ += events.size(); }
+  void published(std::span<const std::chrono::microseconds> events) override {
+    published_ += events.size();
+  }
   void publish_failed(std::string_view reason, std::size_t events) override {
     failed[std::string(reason)] += events;
   }
@@ -72,7 +74,9 @@ class FakePublisher final : public relay::Publisher {
     relay::Ticket ticket = 0;
   };
 
-  std::function<relay::Send(const relay::Record&)> answer = [](const auto&) { return relay::Send::kAccepted; };
+  std::function<relay::Send(const relay::Record&)> answer = [](const auto&) {
+    return relay::Send::kAccepted;
+  };
   std::vector<Sent> sent;
   std::vector<relay::Report> to_report;
   std::set<std::string> topics;  // for probe_topic
@@ -125,7 +129,8 @@ class FakePositions final : public feed::PositionStore {
   std::vector<feed::PositionRow> rows;
   bool answer_is_lost = false;  // the next save() is done, but its answer does not arrive
 
-  std::vector<feed::Held> take(const std::string& holder, std::chrono::milliseconds, int most) override {
+  std::vector<feed::Held> take(const std::string& holder, std::chrono::milliseconds,
+                               int most) override {
     std::vector<feed::Held> taken;
     for (auto& row : rows) {
       if (!row.expired || static_cast<int>(taken.size()) == most) continue;
@@ -214,12 +219,14 @@ class FakeDeadEvents final : public relay::DeadEvents {
   std::vector<relay::BlockedAggregate> blocked(std::span<const feed::Slice>, std::size_t) override {
     return blocked_;
   }
-  std::vector<relay::BlockedAggregate> blocked_among(std::span<const relay::Aggregate> aggregates) override {
+  std::vector<relay::BlockedAggregate> blocked_among(
+      std::span<const relay::Aggregate> aggregates) override {
     ++asked_among;
     std::vector<relay::BlockedAggregate> found;
     for (const auto& [aggregate, first] : blocked_) {
       for (const auto& asked : aggregates) {
-        if (asked.type == aggregate.type && asked.id == aggregate.id) found.push_back({aggregate, first});
+        if (asked.type == aggregate.type && asked.id == aggregate.id)
+          found.push_back({aggregate, first});
       }
     }
     return found;
@@ -246,7 +253,8 @@ class FakeDeadEvents final : public relay::DeadEvents {
     refused_.insert(refused_.end(), events.begin(), events.end());
     to_retry.rows.clear();
   }
-  std::vector<relay::Aggregate> release_followers(std::span<const relay::Aggregate> aggregates) override {
+  std::vector<relay::Aggregate> release_followers(
+      std::span<const relay::Aggregate> aggregates) override {
     return {aggregates.begin(), aggregates.end()};
   }
   std::vector<relay::SkippedEvent> skipped(std::span<const feed::Slice>,
@@ -264,7 +272,8 @@ class FakePayloads final : public relay::PayloadSource {
  public:
   std::map<feed::RowId, std::string> stored;
   std::vector<std::vector<feed::RowId>> asked;
-  std::vector<std::pair<feed::RowId, std::string>> payloads(std::span<const feed::RowId> ids) override {
+  std::vector<std::pair<feed::RowId, std::string>> payloads(
+      std::span<const feed::RowId> ids) override {
     asked.emplace_back(ids.begin(), ids.end());
     std::vector<std::pair<feed::RowId, std::string>> found;
     for (const auto id : ids) {
@@ -288,13 +297,17 @@ class EmptyOutbox final : public feed::TickSource, public feed::WindowSource<rel
                                                 std::span<const feed::Slice>) override {
     return relay::OutboxRows{};
   }
-  feed::RowId lower_bound(const feed::Tick&, const feed::Tick&) override { return feed::kWindowStart; }
+  feed::RowId lower_bound(const feed::Tick&, const feed::Tick&) override {
+    return feed::kWindowStart;
+  }
   void request_page(const feed::Tick&, const feed::Tick&, feed::RowId,
                     std::span<const feed::Slice>) override {}
   feed::Page<relay::OutboxRows> receive_page() override { return {}; }
 
  private:
-  static feed::Tick tick(feed::TickId id) { return {id, 1000 + id, feed::Snapshot::parse("10:10:")}; }
+  static feed::Tick tick(feed::TickId id) {
+    return {id, 1000 + id, feed::Snapshot::parse("10:10:")};
+  }
 };
 
 }  // namespace relevo::test

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <unistd.h>
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -7,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include "relevo/config/listen_address.hpp"
@@ -62,7 +62,8 @@ class ConfigLoad : public testing::Test {
   std::string errors(const LoadResult& result) {
     std::string text = all_lines(result.errors);
     const std::string prefix = folder_.string() + "/";
-    for (auto at = text.find(prefix); at != std::string::npos; at = text.find(prefix)) text.erase(at, prefix.size());
+    for (auto at = text.find(prefix); at != std::string::npos; at = text.find(prefix))
+      text.erase(at, prefix.size());
     return text;
   }
 
@@ -125,18 +126,20 @@ lease_ttl: 5s
 relay.source: /x
 log: {level: loud}
 )");
-  EXPECT_EQ(errors(result),
-            "relevo.yaml:2: relay.lease_tll: unknown key; did you mean relay.lease_ttl?\n"
-            "relevo.yaml:3: relay.poll_max: 25 has no unit; use ms, s, m or h, as in 250ms or 10s\n"
-            "relevo.yaml:4: relay.shards: expected a whole number, found \"many\"\n"
-            "relevo.yaml:5: relay.shards: given twice; the first is on line 4\n"
-            "relevo.yaml:7: kafka.topics: expected keys below it, found a value\n"
-            "relevo.yaml:8: kafka.properties: expected a map of name: value, found a list\n"
-            "relevo.yaml:10: http.listen: has no value; remove the line, or write \"\" for an empty text\n"
-            "relevo.yaml:11: htpp: unknown key; did you mean http?\n"
-            "relevo.yaml:12: lease_ttl: unknown key; did you mean relay.lease_ttl?\n"
-            "relevo.yaml:13: relay.source: unknown key; write its parts on lines of their own, indented\n"
-            "relevo.yaml:14: log.level: must be debug, info, warn or error, is \"loud\"\n");
+  EXPECT_EQ(
+      errors(result),
+      "relevo.yaml:2: relay.lease_tll: unknown key; did you mean relay.lease_ttl?\n"
+      "relevo.yaml:3: relay.poll_max: 25 has no unit; use ms, s, m or h, as in 250ms or 10s\n"
+      "relevo.yaml:4: relay.shards: expected a whole number, found \"many\"\n"
+      "relevo.yaml:5: relay.shards: given twice; the first is on line 4\n"
+      "relevo.yaml:7: kafka.topics: expected keys below it, found a value\n"
+      "relevo.yaml:8: kafka.properties: expected a map of name: value, found a list\n"
+      "relevo.yaml:10: http.listen: has no value; remove the line, or write \"\" for an empty "
+      "text\n"
+      "relevo.yaml:11: htpp: unknown key; did you mean http?\n"
+      "relevo.yaml:12: lease_ttl: unknown key; did you mean relay.lease_ttl?\n"
+      "relevo.yaml:13: relay.source: unknown key; write its parts on lines of their own, indented\n"
+      "relevo.yaml:14: log.level: must be debug, info, warn or error, is \"loud\"\n");
 }
 
 TEST_F(ConfigLoad, RefusesValuesOfTheWrongForm) {
@@ -173,16 +176,24 @@ TEST_F(ConfigLoad, RefusesValuesOfTheWrongForm) {
 TEST_F(ConfigLoad, SurvivesHostileFiles) {
   std::string bytes;
   for (int i = 0; i < 256; ++i) bytes += static_cast<char>(i);
-  const std::vector<std::string> files{std::string(100'000, '['), std::string(100'000, '{'), bytes,
-                                       std::string(64, '\0'), "a: &a [*a, *a]\nroles: *a", "<<: {roles: []}",
-                                       std::string(2 << 20, ' '), "? [a]\n: b", std::string(5'000, 'x') + ": 1"};
+  const std::vector<std::string> files{std::string(100'000, '['),
+                                       std::string(100'000, '{'),
+                                       bytes,
+                                       std::string(64, '\0'),
+                                       "a: &a [*a, *a]\nroles: *a",
+                                       "<<: {roles: []}",
+                                       std::string(2 << 20, ' '),
+                                       "? [a]\n: b",
+                                       std::string(5'000, 'x') + ": 1"};
   for (const std::string& text : files) EXPECT_FALSE(load_yaml(text).ok()) << text.substr(0, 20);
 }
 
 TEST_F(ConfigLoad, SaysWhyAFileCannotBeRead) {
   const std::string missing = (folder_ / "none.yaml").string();
-  EXPECT_EQ(all_lines(load({missing, {}}).errors), missing + ": cannot be read: No such file or directory\n");
-  EXPECT_EQ(all_lines(load({folder_.string(), {}}).errors), folder_.string() + ": cannot be read: Is a directory\n");
+  EXPECT_EQ(all_lines(load({missing, {}}).errors),
+            missing + ": cannot be read: No such file or directory\n");
+  EXPECT_EQ(all_lines(load({folder_.string(), {}}).errors),
+            folder_.string() + ": cannot be read: Is a directory\n");
 }
 
 TEST_F(ConfigLoad, TheVariableRelevoConfigNamesTheFileUnlessOneIsGiven) {
@@ -192,17 +203,20 @@ TEST_F(ConfigLoad, TheVariableRelevoConfigNamesTheFileUnlessOneIsGiven) {
 }
 
 TEST_F(ConfigLoad, EnvironmentWinsOverFile) {
-  const std::string file = "instance: file\nrelay: {lease_ttl: 20s}\nkafka: {properties: {linger.ms: 1, a: b}}";
-  const LoadResult result = load_yaml(file, {{"RELEVO_INSTANCE", "env"},
-                                             {"RELEVO_ROLES", "relay , "},
-                                             {"RELEVO_KAFKA_TOPICS_CREATE", "true"},
-                                             {"RELEVO_KAFKA_PROPERTIES", "linger.ms=5,sasl.jaas.config=a=b\\,c"}});
+  const std::string file =
+      "instance: file\nrelay: {lease_ttl: 20s}\nkafka: {properties: {linger.ms: 1, a: b}}";
+  const LoadResult result =
+      load_yaml(file, {{"RELEVO_INSTANCE", "env"},
+                       {"RELEVO_ROLES", "relay , "},
+                       {"RELEVO_KAFKA_TOPICS_CREATE", "true"},
+                       {"RELEVO_KAFKA_PROPERTIES", "linger.ms=5,sasl.jaas.config=a=b\\,c"}});
   ASSERT_EQ(errors(result), "");
   EXPECT_EQ(result.config.instance, "env");
   EXPECT_EQ(result.config.relay.lease_ttl, 20s);
   EXPECT_EQ(result.config.roles, std::vector<std::string>{"relay"});
   EXPECT_TRUE(result.config.kafka.topics.create);
-  const std::map<std::string, std::string> merged{{"a", "b"}, {"linger.ms", "5"}, {"sasl.jaas.config", "a=b,c"}};
+  const std::map<std::string, std::string> merged{
+      {"a", "b"}, {"linger.ms", "5"}, {"sasl.jaas.config", "a=b,c"}};
   EXPECT_EQ(result.config.kafka.properties, merged);
 }
 
@@ -211,17 +225,21 @@ TEST_F(ConfigLoad, EveryKeyCanComeFromTheEnvironmentAndFromAFile) {
     const std::string bad = key.type == "list" ? "[]" : "x";
     const LoadResult result = load({std::nullopt, {{key.environment, bad}}});
     EXPECT_TRUE(result.warnings.empty()) << key.environment;
-    const LoadResult from_file = load({std::nullopt, {{key.environment + "_FILE", write("value", bad + "\n")}}});
+    const LoadResult from_file =
+        load({std::nullopt, {{key.environment + "_FILE", write("value", bad + "\n")}}});
     EXPECT_TRUE(from_file.warnings.empty()) << key.environment;
     EXPECT_EQ(result.errors.size(), from_file.errors.size()) << key.environment;
-    EXPECT_TRUE(!result.ok() || print_effective_json(result.config) != print_effective_json(Config{})) << key.path;
+    EXPECT_TRUE(!result.ok() ||
+                print_effective_json(result.config) != print_effective_json(Config{}))
+        << key.path;
   }
 }
 
 TEST_F(ConfigLoad, ReadsValuesFromFilesWithoutTheLineEnd) {
-  const LoadResult result = load({std::nullopt,
-                                  {{"RELEVO_DATABASE_URL_FILE", write("url", "postgresql://u:p@h/d\r\n")},
-                                   {"RELEVO_KAFKA_PROPERTIES_FILE", write("kafka", "linger.ms=5\nclient.id=x\n")}}});
+  const LoadResult result =
+      load({std::nullopt,
+            {{"RELEVO_DATABASE_URL_FILE", write("url", "postgresql://u:p@h/d\r\n")},
+             {"RELEVO_KAFKA_PROPERTIES_FILE", write("kafka", "linger.ms=5\nclient.id=x\n")}}});
   ASSERT_EQ(all_lines(result.errors), "");
   EXPECT_EQ(result.config.database.url.reveal(), "postgresql://u:p@h/d");
   EXPECT_EQ(result.config.kafka.properties.size(), 2U);
@@ -241,7 +259,8 @@ TEST_F(ConfigLoad, ReportsMistakesInTheEnvironment) {
         "RELEVO_HTTP_LISTEN: http.listen: must be host:port",
         "RELEVO_KAFKA_PROPERTIES: kafka.properties: entry 2 is not name=value",
         "RELEVO_DATABASE_URL_FILE: database.url: also given by RELEVO_DATABASE_URL",
-        "RELEVO_RELAY_SOURCE_FILE: relay.source: \"/none\" cannot be read: No such file or directory"}) {
+        "RELEVO_RELAY_SOURCE_FILE: relay.source: \"/none\" cannot be read: No such file or "
+        "directory"}) {
     EXPECT_NE(lines.find(expected), std::string::npos) << expected << "\n" << lines;
   }
   EXPECT_EQ(result.errors.size(), 5U) << lines;
@@ -266,9 +285,10 @@ TEST_F(ConfigLoad, WarnsOfUnknownVariablesButNotOfKubernetesOrTools) {
                                    {"RELEVO_PRESET", "x"},
                                    {"PATH", "/bin"}}});
   EXPECT_TRUE(result.ok());
-  EXPECT_EQ(all_lines(result.warnings),
-            "RELEVO_HTTP_PORT: unknown variable, ignored; did you mean RELEVO_HTTP_LISTEN?\n"
-            "RELEVO_RELAY_LEASE_TLL: unknown variable, ignored; did you mean RELEVO_RELAY_LEASE_TTL?\n");
+  EXPECT_EQ(
+      all_lines(result.warnings),
+      "RELEVO_HTTP_PORT: unknown variable, ignored; did you mean RELEVO_HTTP_LISTEN?\n"
+      "RELEVO_RELAY_LEASE_TLL: unknown variable, ignored; did you mean RELEVO_RELAY_LEASE_TTL?\n");
 }
 
 TEST_F(ConfigLoad, ProblemsNeverContainSecrets) {
@@ -297,14 +317,16 @@ TEST_F(ConfigLoad, ProblemsNeverContainSecrets) {
                                    {"RELEVO_DATABASE_PASWORD", "hunter2"}}});
   EXPECT_EQ(result.errors.size(), 2U);
   EXPECT_EQ(result.warnings.size(), 1U);
-  EXPECT_EQ((all_lines(result.errors) + all_lines(result.warnings)).find(secret), std::string::npos);
+  EXPECT_EQ((all_lines(result.errors) + all_lines(result.warnings)).find(secret),
+            std::string::npos);
 }
 
 TEST_F(ConfigLoad, AFailedKeyDoesNotDragDownOthers) {
   // Against the default lease_ttl the interval would be too long.
   const LoadResult result = load_yaml("relay: {lease_ttl: 60, save_interval: 5s}");
-  EXPECT_EQ(errors(result),
-            "relevo.yaml:1: relay.lease_ttl: 60 has no unit; use ms, s, m or h, as in 250ms or 10s\n");
+  EXPECT_EQ(
+      errors(result),
+      "relevo.yaml:1: relay.lease_ttl: 60 has no unit; use ms, s, m or h, as in 250ms or 10s\n");
 }
 
 TEST_F(ConfigLoad, SecretFilesLoseTheirLineEndAndMissingOnesAreMisconfiguration) {
@@ -327,27 +349,45 @@ TEST(ConfigRules, EachBites) {
   const std::vector<Rule> rules{
       {"defaults", [](Config&) {}, ""},
       {"no roles", [](Config& c) { c.roles = {}; }, "roles: at least one role"},
-      {"worker", [](Config& c) { c.roles = {"relay", "worker"}; }, "roles: role \"worker\" is not in this version"},
+      {"worker",
+       [](Config& c) {
+         c.roles = {"relay", "worker"};
+       },
+       "roles: role \"worker\" is not in this version"},
       {"unknown role", [](Config& c) { c.roles = {"rely"}; }, "roles: unknown role \"rely\""},
       {"instance", [](Config& c) { c.instance = std::string(63, 'x'); }, ""},
-      {"long instance", [](Config& c) { c.instance = std::string(64, 'x'); }, "instance: must be at most 63"},
-      {"control in instance", [](Config& c) { c.instance = "a\nb"; }, "instance: must be at most 63 printable"},
+      {"long instance", [](Config& c) { c.instance = std::string(64, 'x'); },
+       "instance: must be at most 63"},
+      {"control in instance", [](Config& c) { c.instance = "a\nb"; },
+       "instance: must be at most 63 printable"},
       {"no url", [](Config& c) { c.database.url = Secret(); }, "database.url: must not be empty"},
-      {"odd url", [](Config& c) { c.database.url = Secret("mysql://h/d?a=b"); }, "database.url: must be postgresql"},
+      {"odd url", [](Config& c) { c.database.url = Secret("mysql://h/d?a=b"); },
+       "database.url: must be postgresql"},
       {"keyword url", [](Config& c) { c.database.url = Secret("host=h dbname=d"); }, ""},
       {"connect_timeout", [](Config& c) { c.database.connect_timeout = 10ms; },
        "database.connect_timeout: must be 1s to 5m"},
       {"statement_timeout", [](Config& c) { c.database.statement_timeout = 1h; },
        "database.statement_timeout: must be 1s to 10m, is 1h"},
-      {"no brokers", [](Config& c) { c.kafka.bootstrap_servers = ""; }, "kafka.bootstrap_servers: must not be empty"},
-      {"embedded", [](Config& c) { c.kafka.bootstrap_servers = ""; c.kafka.embedded = true; }, ""},
+      {"no brokers", [](Config& c) { c.kafka.bootstrap_servers = ""; },
+       "kafka.bootstrap_servers: must not be empty"},
+      {"embedded",
+       [](Config& c) {
+         c.kafka.bootstrap_servers = "";
+         c.kafka.embedded = true;
+       },
+       ""},
       {"partitions", [](Config& c) { c.kafka.topics.partitions = 0; },
        "kafka.topics.partitions: must be 1 to 10000, is 0"},
-      {"replication", [](Config& c) { c.kafka.topics.replication = 0; }, "kafka.topics.replication: must be 1 to 32"},
+      {"replication", [](Config& c) { c.kafka.topics.replication = 0; },
+       "kafka.topics.replication: must be 1 to 32"},
       {"property", [](Config& c) { c.kafka.properties["allow.auto.create.topics"] = "true"; }, ""},
       {"property name", [](Config& c) { c.kafka.properties["acks "] = "1"; },
        "kafka.properties: \"acks \" is not the name"},
-      {"property twice", [](Config& c) { c.kafka.properties["a"] = "1"; c.kafka.property_files["a"] = "/f"; },
+      {"property twice",
+       [](Config& c) {
+         c.kafka.properties["a"] = "1";
+         c.kafka.property_files["a"] = "/f";
+       },
        "kafka.property_files: \"a\" is in kafka.properties too"},
       {"property file", [](Config& c) { c.kafka.property_files["a"] = ""; },
        "kafka.property_files: \"a\" names no file"},
@@ -355,33 +395,47 @@ TEST(ConfigRules, EachBites) {
        "kafka.property_files: acks cannot"},
       {"exactly once", [](Config& c) { c.relay.delivery = "exactly_once"; },
        "relay.delivery: \"exactly_once\" is not in this version"},
-      {"delivery", [](Config& c) { c.relay.delivery = "at_most_once"; }, "relay.delivery: unknown guarantee"},
+      {"delivery", [](Config& c) { c.relay.delivery = "at_most_once"; },
+       "relay.delivery: unknown guarantee"},
       {"no topic", [](Config& c) { c.relay.topic = ""; }, "relay.topic: must not be empty"},
       {"fixed topic", [](Config& c) { c.relay.topic = "events"; }, ""},
-      {"all placeholders", [](Config& c) { c.relay.topic = "{tenant}.{aggregate_type}-{event_type}"; }, ""},
-      {"placeholder", [](Config& c) { c.relay.topic = "a.{type}"; }, "relay.topic: unknown placeholder \"{type}\""},
-      {"open placeholder", [](Config& c) { c.relay.topic = "a.{tenant"; }, "relay.topic: a { is not closed"},
+      {"all placeholders",
+       [](Config& c) { c.relay.topic = "{tenant}.{aggregate_type}-{event_type}"; }, ""},
+      {"placeholder", [](Config& c) { c.relay.topic = "a.{type}"; },
+       "relay.topic: unknown placeholder \"{type}\""},
+      {"open placeholder", [](Config& c) { c.relay.topic = "a.{tenant"; },
+       "relay.topic: a { is not closed"},
       {"topic character", [](Config& c) { c.relay.topic = "a/b"; }, "relay.topic: a topic holds"},
       {"topic dot", [](Config& c) { c.relay.topic = ".."; }, "relay.topic: Kafka has no topic"},
-      {"long topic", [](Config& c) { c.relay.topic = std::string(250, 'a'); }, "relay.topic: longer than"},
+      {"long topic", [](Config& c) { c.relay.topic = std::string(250, 'a'); },
+       "relay.topic: longer than"},
       {"no source", [](Config& c) { c.relay.source = ""; }, "relay.source: must not be empty"},
-      {"source space", [](Config& c) { c.relay.source = "/a b"; }, "relay.source: must be a URI reference"},
-      {"source control", [](Config& c) { c.relay.source = "/a\r\n"; }, "relay.source: must be a URI reference"},
+      {"source space", [](Config& c) { c.relay.source = "/a b"; },
+       "relay.source: must be a URI reference"},
+      {"source control", [](Config& c) { c.relay.source = "/a\r\n"; },
+       "relay.source: must be a URI reference"},
       {"one shard", [](Config& c) { c.relay.shards = 1; }, ""},
       {"no shards", [](Config& c) { c.relay.shards = 0; }, "relay.shards: must be a power of two"},
-      {"odd shards", [](Config& c) { c.relay.shards = 12; }, "relay.shards: must be a power of two"},
-      {"many shards", [](Config& c) { c.relay.shards = 512; }, "relay.shards: must be a power of two"},
-      {"short lease", [](Config& c) { c.relay.lease_ttl = 1'999ms; }, "relay.lease_ttl: must be 2s to 5m, is 1999ms"},
-      {"long lease", [](Config& c) { c.relay.lease_ttl = 301s; }, "relay.lease_ttl: must be 2s to 5m"},
+      {"odd shards", [](Config& c) { c.relay.shards = 12; },
+       "relay.shards: must be a power of two"},
+      {"many shards", [](Config& c) { c.relay.shards = 512; },
+       "relay.shards: must be a power of two"},
+      {"short lease", [](Config& c) { c.relay.lease_ttl = 1'999ms; },
+       "relay.lease_ttl: must be 2s to 5m, is 1999ms"},
+      {"long lease", [](Config& c) { c.relay.lease_ttl = 301s; },
+       "relay.lease_ttl: must be 2s to 5m"},
       {"save_interval", [](Config& c) { c.relay.save_interval = 2'500ms; },
        "relay.save_interval: must be less than a quarter"},
-      {"no save_interval", [](Config& c) { c.relay.save_interval = 0ms; }, "relay.save_interval: must be at least 1ms"},
+      {"no save_interval", [](Config& c) { c.relay.save_interval = 0ms; },
+       "relay.save_interval: must be at least 1ms"},
       {"poll order", [](Config& c) { c.relay.poll_min = 50ms; },
        "relay.poll_min: must not exceed relay.poll_max (25ms)"},
       {"poll_min", [](Config& c) { c.relay.poll_min = 0ms; }, "relay.poll_min: must be 1ms to 1s"},
       {"poll_max", [](Config& c) { c.relay.poll_max = 2s; }, "relay.poll_max: must be 1ms to 1s"},
-      {"few in flight", [](Config& c) { c.relay.max_in_flight = 99; }, "relay.max_in_flight: must be 100 to 1000000"},
-      {"many in flight", [](Config& c) { c.relay.max_in_flight = 1'000'001; }, "relay.max_in_flight: must be 100"},
+      {"few in flight", [](Config& c) { c.relay.max_in_flight = 99; },
+       "relay.max_in_flight: must be 100 to 1000000"},
+      {"many in flight", [](Config& c) { c.relay.max_in_flight = 1'000'001; },
+       "relay.max_in_flight: must be 100"},
       {"no http", [](Config& c) { c.http.listen = ""; }, ""},
       {"listen", [](Config& c) { c.http.listen = "localhost"; }, "http.listen: must be host:port"},
       {"level", [](Config& c) { c.log.level = "trace"; }, "log.level: must be debug"},
@@ -402,17 +456,34 @@ TEST(ConfigRules, EachBites) {
 }
 
 TEST(ConfigRules, PropertiesTheGuaranteesRestOnAreRefused) {
-  for (const char* name :
-       {"enable.idempotence", "acks", "request.required.acks", "max.in.flight",
-        "max.in.flight.requests.per.connection", "retries", "message.send.max.retries", "message.timeout.ms",
-        "delivery.timeout.ms", "partitioner", "partitioner_cb", "enable.gapless.guarantee", "queuing.strategy",
-        "transactional.id", "bootstrap.servers", "metadata.broker.list", "queue.buffering.max.messages",
-        "delivery.report.only.error", "dr_cb", "dr_msg_cb", "opaque", "rebalance_cb"}) {
+  for (const char* name : {"enable.idempotence",
+                           "acks",
+                           "request.required.acks",
+                           "max.in.flight",
+                           "max.in.flight.requests.per.connection",
+                           "retries",
+                           "message.send.max.retries",
+                           "message.timeout.ms",
+                           "delivery.timeout.ms",
+                           "partitioner",
+                           "partitioner_cb",
+                           "enable.gapless.guarantee",
+                           "queuing.strategy",
+                           "transactional.id",
+                           "bootstrap.servers",
+                           "metadata.broker.list",
+                           "queue.buffering.max.messages",
+                           "delivery.report.only.error",
+                           "dr_cb",
+                           "dr_msg_cb",
+                           "opaque",
+                           "rebalance_cb"}) {
     Config config;
     config.kafka.properties[name] = "secret-value";
     const auto problems = validate(config);
     ASSERT_EQ(problems.size(), 1U) << name;
-    EXPECT_EQ(problems[0].message.rfind(std::string(name) + " cannot be set: ", 0), 0U) << problems[0].message;
+    EXPECT_EQ(problems[0].message.rfind(std::string(name) + " cannot be set: ", 0), 0U)
+        << problems[0].message;
     EXPECT_EQ(problems[0].message.find("secret-value"), std::string::npos);
   }
 }
@@ -435,8 +506,8 @@ TEST(ListenAddress, IsHostAndPort) {
   ASSERT_TRUE(v6);
   EXPECT_EQ(v6->host, "::1");
   EXPECT_EQ(v6->port, 0);
-  for (const char* bad : {"", ":", "localhost", ":9464", "::1:80", "[::1]", "[]:80", "[host]:80", "h:65536", "h:-1",
-                          "h:80x", "h:", "a b:80", "h:+80", "[::1:80"}) {
+  for (const char* bad : {"", ":", "localhost", ":9464", "::1:80", "[::1]", "[]:80", "[host]:80",
+                          "h:65536", "h:-1", "h:80x", "h:", "a b:80", "h:+80", "[::1:80"}) {
     EXPECT_FALSE(parse_listen_address(bad)) << bad;
   }
 }
@@ -444,7 +515,8 @@ TEST(ListenAddress, IsHostAndPort) {
 TEST(ConfigPrint, HidesPasswordsInUrls) {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"postgresql:///relevo", "postgresql:///relevo"},
-      {"postgresql://user@host:5432/db?sslmode=require", "postgresql://user@host:5432/db?sslmode=require"},
+      {"postgresql://user@host:5432/db?sslmode=require",
+       "postgresql://user@host:5432/db?sslmode=require"},
       {"postgresql://user:hunter2@host/db", "postgresql://user:***@host/db"},
       {"postgres://user:hun@ter2@host/db", "postgres://user:***@host/db"},
       {"postgresql://user:hun:ter2@h1:1,h2:2/db", "postgresql://user:***@h1:1,h2:2/db"},
@@ -477,9 +549,9 @@ TEST(ConfigPrint, HidesPasswordsInUrls) {
 
 TEST(ConfigPrint, HidesSecretKafkaProperties) {
   Config config;
-  for (const char* name : {"sasl.password", "ssl.keystore.password", "ssl.key.pem", "ssl.key.password",
-                           "sasl.jaas.config", "sasl.oauthbearer.client.secret", "sasl.oauthbearer.config",
-                           "SASL.PASSWORD"}) {
+  for (const char* name : {"sasl.password", "ssl.keystore.password", "ssl.key.pem",
+                           "ssl.key.password", "sasl.jaas.config", "sasl.oauthbearer.client.secret",
+                           "sasl.oauthbearer.config", "SASL.PASSWORD"}) {
     config.kafka.properties[name] = "hunter2";
   }
   config.kafka.properties["linger.ms"] = "5";
@@ -513,30 +585,37 @@ TEST(ConfigDocuments, TheExampleFileHoldsTheDefaultsAndEveryKey) {
   const std::string text = content_of(path);
   for (const KeyReference& key : reference()) {
     const std::string name = key.path.substr(key.path.rfind('.') + 1) + ":";
-    EXPECT_NE(text.find(name + " " + key.initial + "\n"), std::string::npos) << key.path << ": " << key.initial;
+    EXPECT_NE(text.find(name + " " + key.initial + "\n"), std::string::npos)
+        << key.path << ": " << key.initial;
   }
 }
 
 TEST(ConfigDocuments, TheReferenceListsEveryKey) {
   const std::string text = content_of(repository() / "docs" / "configuration.md");
   for (const KeyReference& key : reference()) {
-    const std::string row = "| `" + key.path + "` | `" + key.environment + "` | " + key.type + " | `" + key.initial +
-                            "` | " + key.rule + " | " + key.meaning + " |\n";
+    const std::string row = "| `" + key.path + "` | `" + key.environment + "` | " + key.type +
+                            " | `" + key.initial + "` | " + key.rule + " | " + key.meaning + " |\n";
     EXPECT_NE(text.find(row), std::string::npos) << row;
   }
   std::size_t rows = 0;
-  for (auto at = text.find("| `RELEVO_"); at != std::string::npos; at = text.find("| `RELEVO_", at + 1)) ++rows;
+  for (auto at = text.find("| `RELEVO_"); at != std::string::npos;
+       at = text.find("| `RELEVO_", at + 1))
+    ++rows;
   EXPECT_EQ(rows, reference().size());
 }
 
-// A field that is added to a struct breaks the line of its struct here: add it to the key table as well.
+// A field that is added to a struct breaks the line of its struct here: add it to the key table as
+// well.
 TEST(ConfigDocuments, EveryFieldHasAKey) {
   const Config config;
-  [[maybe_unused]] const auto& [roles, instance, database, kafka, relay, http, log, shutdown] = config;
-  [[maybe_unused]] const auto& [url, password_file, prepared, connect_timeout, statement_timeout] = database;
+  [[maybe_unused]] const auto& [roles, instance, database, kafka, relay, http, log, shutdown] =
+      config;
+  [[maybe_unused]] const auto& [url, password_file, prepared, connect_timeout, statement_timeout] =
+      database;
   [[maybe_unused]] const auto& [servers, topics, properties, files, embedded] = kafka;
   [[maybe_unused]] const auto& [create, partitions, replication] = topics;
-  [[maybe_unused]] const auto& [delivery, topic, source, shards, ttl, save, poll_min, poll_max, in_flight] = relay;
+  [[maybe_unused]] const auto& [delivery, topic, source, shards, ttl, save, poll_min, poll_max,
+                                in_flight] = relay;
   [[maybe_unused]] const auto& [listen] = http;
   [[maybe_unused]] const auto& [level, format] = log;
   [[maybe_unused]] const auto& [grace] = shutdown;

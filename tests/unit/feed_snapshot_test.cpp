@@ -21,8 +21,8 @@ TEST(Snapshot, SeesExactlyTheFinishedTransactions) {
   struct {
     Xid xid;
     bool seen;
-  } const cases[] = {{1, true}, {9, true}, {10, true}, {11, true}, {12, false}, {14, true},
-                     {15, false}, {19, true}, {20, false}, {4'294'967'296, false}};
+  } const cases[] = {{1, true},  {9, true},   {10, true}, {11, true},  {12, false},
+                     {14, true}, {15, false}, {19, true}, {20, false}, {4'294'967'296, false}};
   for (const auto& c : cases) EXPECT_EQ(s.sees(c.xid), c.seen) << c.xid;
 }
 
@@ -34,8 +34,8 @@ TEST(Snapshot, TellsXidsBeyond32BitsApart) {
 }
 
 TEST(Snapshot, RefusesWhatPostgresNeverWrites) {
-  for (const auto* text : {"", ":", "1", "1:2", "1:2:x", "1:2:3", "x:2:", "5:4:", "1:9:4,3", "1:9:3,3",
-                           "1:9:3,", "0:1:", "1:2: ", "-1:2:"}) {
+  for (const auto* text : {"", ":", "1", "1:2", "1:2:x", "1:2:3", "x:2:", "5:4:", "1:9:4,3",
+                           "1:9:3,3", "1:9:3,", "0:1:", "1:2: ", "-1:2:"}) {
     EXPECT_THROW(Snapshot::parse(text), std::invalid_argument) << '"' << text << '"';
   }
 }

@@ -83,7 +83,8 @@ class Table final : public TickSource, public WindowSource<Rows> {
     RELEVO_INVARIANT(!request_, "one statement at a time");
     return kWindowStart;
   }
-  void request_page(const Tick& a, const Tick& b, RowId after, std::span<const Slice> slices) override {
+  void request_page(const Tick& a, const Tick& b, RowId after,
+                    std::span<const Slice> slices) override {
     RELEVO_INVARIANT(!request_, "one page at a time");
     request_ = Request{a, b, after, {slices.begin(), slices.end()}};
   }
@@ -96,11 +97,12 @@ class Table final : public TickSource, public WindowSource<Rows> {
     std::map<RowId, Row> by_id;
     for (const auto& row : rows_) by_id[row.id] = row;
     const auto ours = window(request.a, request.b, request.slices);
-    for (auto row = by_id.upper_bound(request.after); row != by_id.end() && scanned < page_rows; ++row) {
+    for (auto row = by_id.upper_bound(request.after); row != by_id.end() && scanned < page_rows;
+         ++row) {
       ++scanned;
       page.scanned_to = row->first;
-      const bool found = std::any_of(ours.begin(), ours.end(),
-                                     [&](const Row& r) { return r.id == row->first; });
+      const bool found =
+          std::any_of(ours.begin(), ours.end(), [&](const Row& r) { return r.id == row->first; });
       if (found) page.rows.push_back(row->second);
     }
     return page;
@@ -285,8 +287,8 @@ TEST_F(Reading, AsksForNothingWhileNothingBecomesVisible) {
   EXPECT_FALSE(reader.look());
 }
 
-// Any interleaving of writers, looks, steps, take-overs at saved positions: every committed row once,
-// and rows of one window in the order of their ids.
+// Any interleaving of writers, looks, steps, take-overs at saved positions: every committed row
+// once, and rows of one window in the order of their ids.
 RC_GTEST_PROP(WindowReader, DeliversEveryCommittedRowOnceInAnyInterleaving, ()) {
   Table table;
   table.page_rows = *rc::gen::inRange<std::size_t>(1, 6);
@@ -305,8 +307,8 @@ RC_GTEST_PROP(WindowReader, DeliversEveryCommittedRowOnceInAnyInterleaving, ()) 
     RowId last = kWindowStart;
     for (const auto& row : delivery.rows) {
       if (!held.contains(row.slice)) continue;
-      const bool of_delivery = std::find(delivery.slices.begin(), delivery.slices.end(), row.slice) !=
-                               delivery.slices.end();
+      const bool of_delivery = std::find(delivery.slices.begin(), delivery.slices.end(),
+                                         row.slice) != delivery.slices.end();
       if (!of_delivery) continue;
       RC_ASSERT(row.id > last);
       last = row.id;
@@ -325,7 +327,10 @@ RC_GTEST_PROP(WindowReader, DeliversEveryCommittedRowOnceInAnyInterleaving, ()) 
       case 3:
         if (!open.empty()) {
           const auto xid = *rc::gen::elementOf(open);
-          if (*rc::gen::inRange(0, 5) == 0) table.roll_back(xid); else table.commit(xid);
+          if (*rc::gen::inRange(0, 5) == 0)
+            table.roll_back(xid);
+          else
+            table.commit(xid);
           std::erase(open, xid);
         }
         break;

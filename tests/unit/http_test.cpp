@@ -1,15 +1,15 @@
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
-#include <atomic>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "relevo/core/error.hpp"
@@ -21,21 +21,25 @@ namespace {
 // A client of its own: an error of the library must not hide on both sides.
 class Connection {
  public:
-  explicit Connection(std::uint16_t port) : descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Connection(std::uint16_t port)
+      : descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const timeval limit{10, 0};
     ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = ::connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    connected_ =
+        ::connect(descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   }
   ~Connection() { ::close(descriptor_); }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   bool connected() const { return connected_; }
-  void send(const std::string& bytes) { ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+  void send(const std::string& bytes) {
+    ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
   std::string read_all() {
     std::string text;
     char block[4096];
@@ -68,7 +72,9 @@ Answer request(std::uint16_t port, const std::string& line, const std::string& h
 Health healthy() { return {{{"relay", true, ""}, {"postgres", true, "5 connections"}}}; }
 Health failing() { return {{{"relay", true, ""}, {"kafka", false, "no\nbroker"}}}; }
 
-Endpoints endpoints() { return {healthy, healthy, [] { return std::string("up 1\n"); }, "relevo <1>"}; }
+Endpoints endpoints() {
+  return {healthy, healthy, [] { return std::string("up 1\n"); }, "relevo <1>"};
+}
 
 TEST(HttpServer, ServesProbesMetricsAndIndex) {
   Endpoints given = endpoints();
@@ -95,21 +101,23 @@ TEST(HttpServer, ServesProbesMetricsAndIndex) {
   const Answer metrics = request(server.port(), "GET /metrics");
   EXPECT_EQ(metrics.status, 200);
   EXPECT_EQ(metrics.body, "up 1\n");
-  EXPECT_NE(metrics.head.find("Content-Type: text/plain; version=0.0.4; charset=utf-8"), std::string::npos);
+  EXPECT_NE(metrics.head.find("Content-Type: text/plain; version=0.0.4; charset=utf-8"),
+            std::string::npos);
 
   const Answer index = request(server.port(), "GET /");
   EXPECT_EQ(index.status, 200);
   EXPECT_NE(index.body.find("relevo &lt;1&gt;"), std::string::npos);
-  for (const char* link : {"/livez", "/readyz", "/metrics"}) EXPECT_NE(index.body.find(link), std::string::npos);
+  for (const char* link : {"/livez", "/readyz", "/metrics"})
+    EXPECT_NE(index.body.find(link), std::string::npos);
 }
 
 TEST(HttpServer, AnswersOddRequestsWithoutHarm) {
   HttpServer server("127.0.0.1:0", endpoints());
   server.start();
   const std::vector<std::pair<std::string, int>> cases{
-      {"GET /healthz", 404},        {"GET /livez/", 404},       {"GET /../etc/passwd", 404}, {"POST /livez", 405},
-      {"DELETE /", 405},            {"HEAD /livez", 200},       {"GET /livez?verbose", 200}, {"BREW /livez", 400},
-      {"GET /" + std::string(20'000, 'a'), 414}};
+      {"GET /healthz", 404},       {"GET /livez/", 404}, {"GET /../etc/passwd", 404},
+      {"POST /livez", 405},        {"DELETE /", 405},    {"HEAD /livez", 200},
+      {"GET /livez?verbose", 200}, {"BREW /livez", 400}, {"GET /" + std::string(20'000, 'a'), 414}};
   for (const auto& [line, status] : cases) {
     const Answer answer = request(server.port(), line);
     EXPECT_EQ(answer.status, status) << line.substr(0, 40) << "\n" << answer.head;

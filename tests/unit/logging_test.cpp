@@ -1,14 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <chrono>
 #include <csignal>
-#include <fcntl.h>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "relevo/logging/make_log.hpp"
@@ -61,24 +61,37 @@ std::vector<std::string> lines_of(const std::string& text) {
 TEST(JsonLog, WritesTimeLevelMessageThenFields) {
   Pipe pipe;
   const auto log = make_log({Level::kDebug, Format::kJson, pipe.writer()});
-  log->info("shard taken", {{"shard", 3}, {"epoch", std::int64_t{9}}, {"lag", 1.5}, {"new", true}, {"by", "a-1"}});
+  log->info("shard taken",
+            {{"shard", 3}, {"epoch", std::int64_t{9}}, {"lag", 1.5}, {"new", true}, {"by", "a-1"}});
   const std::string line = pipe.read();
   EXPECT_TRUE(std::regex_match(
-      line, std::regex(R"(\{"ts":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z","level":"info","msg":"shard taken",)"
-                       R"("shard":3,"epoch":9,"lag":1\.5,"new":true,"by":"a-1"\}\n)")))
+      line,
+      std::regex(
+          R"(\{"ts":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z","level":"info","msg":"shard taken",)"
+          R"("shard":3,"epoch":9,"lag":1\.5,"new":true,"by":"a-1"\}\n)")))
       << line;
 }
 
 TEST(JsonLog, StaysOneValidLineWhateverItContains) {
   std::string bytes;
   for (int i = 0; i < 256; ++i) bytes += static_cast<char>(i);
-  const std::vector<std::string> contents{
-      "quote \" backslash \\ newline \n return \r tab \t", bytes, std::string("\0", 1), "\xc3\xa9 \xf0\x9f\x98\x80",
-      "\xc3", "\xed\xa0\x80", "\xc0\xaf", "\xf5\x80\x80\x80", "\xe2\x80\xa8", "\x1b[31m", "\xc2\x9b" "31m",
-      std::string(10'000, '"')};
+  const std::vector<std::string> contents{"quote \" backslash \\ newline \n return \r tab \t",
+                                          bytes,
+                                          std::string("\0", 1),
+                                          "\xc3\xa9 \xf0\x9f\x98\x80",
+                                          "\xc3",
+                                          "\xed\xa0\x80",
+                                          "\xc0\xaf",
+                                          "\xf5\x80\x80\x80",
+                                          "\xe2\x80\xa8",
+                                          "\x1b[31m",
+                                          "\xc2\x9b"
+                                          "31m",
+                                          std::string(10'000, '"')};
   for (const std::string& content : contents) {
     Pipe pipe;
-    make_log({Level::kInfo, Format::kJson, pipe.writer()})->warn(content, {{"value", content}, {content, 1}});
+    make_log({Level::kInfo, Format::kJson, pipe.writer()})
+        ->warn(content, {{"value", content}, {content, 1}});
     const std::string text = pipe.read();
     ASSERT_EQ(lines_of(text).size(), 1U) << text;
     const auto json = nlohmann::json::parse(text);
@@ -90,15 +103,21 @@ TEST(JsonLog, StaysOneValidLineWhateverItContains) {
 
 TEST(JsonLog, KeepsValidTextAndReplacesInvalid) {
   Pipe pipe;
-  make_log({Level::kInfo, Format::kJson, pipe.writer()})->info("a\nb\"\xc3\xa9", {{"x", "1\xff" "2"}});
+  make_log({Level::kInfo, Format::kJson, pipe.writer()})
+      ->info("a\nb\"\xc3\xa9", {{"x",
+                                 "1\xff"
+                                 "2"}});
   const auto json = nlohmann::json::parse(pipe.read());
   EXPECT_EQ(json["msg"], "a\nb\"\xc3\xa9");
-  EXPECT_EQ(json["x"], "1\xef\xbf\xbd" "2");
+  EXPECT_EQ(json["x"],
+            "1\xef\xbf\xbd"
+            "2");
 }
 
 TEST(JsonLog, FieldsCannotReplaceTheLinesOwnKeys) {
   Pipe pipe;
-  make_log({Level::kInfo, Format::kJson, pipe.writer()})->info("m", {{"level", "x"}, {"msg", "y"}, {"ts", 1}});
+  make_log({Level::kInfo, Format::kJson, pipe.writer()})
+      ->info("m", {{"level", "x"}, {"msg", "y"}, {"ts", 1}});
   const auto json = nlohmann::json::parse(pipe.read());
   EXPECT_EQ(json["level"], "info");
   EXPECT_EQ(json["msg"], "m");
@@ -118,12 +137,15 @@ TEST(JsonLog, NumbersWithoutAJsonFormAreNull) {
 TEST(TextLog, QuotesWhatNeedsIt) {
   Pipe pipe;
   const auto log = make_log({Level::kInfo, Format::kText, pipe.writer()});
-  log->info("started", {{"a", "plain"}, {"b", "two words"}, {"c", ""}, {"d", "x=\"1\""}, {"e", "l\n"}, {"f", 0.25}});
+  log->info(
+      "started",
+      {{"a", "plain"}, {"b", "two words"}, {"c", ""}, {"d", "x=\"1\""}, {"e", "l\n"}, {"f", 0.25}});
   log->error("two\nlines");
   const auto lines = lines_of(pipe.read());
   ASSERT_EQ(lines.size(), 2U);
   const auto rest = [](const std::string& line) { return line.substr(line.find(' ') + 1); };
-  EXPECT_EQ(rest(lines[0]), R"(INFO  started a=plain b="two words" c="" d="x=\"1\"" e="l\n" f=0.25)");
+  EXPECT_EQ(rest(lines[0]),
+            R"(INFO  started a=plain b="two words" c="" d="x=\"1\"" e="l\n" f=0.25)");
   EXPECT_EQ(rest(lines[1]), R"(ERROR two\nlines)");
 }
 
@@ -139,7 +161,8 @@ TEST(LogOutput, WritesOnlyItsLevelAndAbove) {
     log->error("m");
     const auto lines = lines_of(pipe.read());
     EXPECT_EQ(lines.size(), expected);
-    for (const std::string& line : lines) EXPECT_TRUE(nlohmann::json::accept(line)) << "a pipe gets JSON: " << line;
+    for (const std::string& line : lines)
+      EXPECT_TRUE(nlohmann::json::accept(line)) << "a pipe gets JSON: " << line;
   }
 }
 

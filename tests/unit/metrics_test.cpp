@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <unistd.h>
 #include <array>
 #include <filesystem>
 #include <fstream>
@@ -8,7 +9,6 @@
 #include <sstream>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "relevo/metrics/metrics.hpp"
@@ -70,18 +70,26 @@ class MetricsTest : public testing::Test {
 
 TEST_F(MetricsTest, EverySeriesExistsFromTheFirstScrape) {
   const Scrape scrape = parse(metrics_.scrape());
-  std::vector<std::string> series{"relevo_outbox_published_total", "relevo_outbox_backlog_events",
+  std::vector<std::string> series{"relevo_outbox_published_total",
+                                  "relevo_outbox_backlog_events",
                                   "relevo_outbox_oldest_unpublished_age_seconds",
-                                  "relevo_outbox_end_to_end_seconds_count", "relevo_outbox_batch_size_count",
-                                  "relevo_shards_held", "relevo_lease_lost_total", "relevo_kafka_queue_messages",
-                                  "relevo_outbox_dead_events", "relevo_outbox_dead_aggregates",
-                                  "relevo_kafka_producer_reopened_total", "relevo_postgres_up", "relevo_kafka_up"};
+                                  "relevo_outbox_end_to_end_seconds_count",
+                                  "relevo_outbox_batch_size_count",
+                                  "relevo_shards_held",
+                                  "relevo_lease_lost_total",
+                                  "relevo_kafka_queue_messages",
+                                  "relevo_outbox_dead_events",
+                                  "relevo_outbox_dead_aggregates",
+                                  "relevo_kafka_producer_reopened_total",
+                                  "relevo_postgres_up",
+                                  "relevo_kafka_up"};
   for (const char* query : {"read_page", "save_position", "other"}) {
     series.push_back("relevo_postgres_query_seconds_count{query=\"" + std::string(query) + "\"}");
   }
-  for (const char* reason : {"too_large", "invalid_topic", "unknown_topic", "unauthorized", "rejected",
-                             "queued_behind", "producer_lost", "other"}) {
-    series.push_back("relevo_outbox_publish_failures_total{reason=\"" + std::string(reason) + "\"}");
+  for (const char* reason : {"too_large", "invalid_topic", "unknown_topic", "unauthorized",
+                             "rejected", "queued_behind", "producer_lost", "other"}) {
+    series.push_back("relevo_outbox_publish_failures_total{reason=\"" + std::string(reason) +
+                     "\"}");
   }
   for (const std::string& name : series) {
     ASSERT_TRUE(scrape.values.contains(name)) << name;
@@ -91,7 +99,8 @@ TEST_F(MetricsTest, EverySeriesExistsFromTheFirstScrape) {
 }
 
 TEST_F(MetricsTest, TheDocumentListsExactlyWhatIsServed) {
-  const auto path = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "docs" / "metrics.md";
+  const auto path = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() /
+                    "docs" / "metrics.md";
   std::ifstream file(path);
   std::map<std::string, std::string> documented;
   const std::regex row(R"(\| `([a-z_]+)` \| (counter|gauge|histogram) \|.*)");
@@ -102,7 +111,8 @@ TEST_F(MetricsTest, TheDocumentListsExactlyWhatIsServed) {
 }
 
 TEST_F(MetricsTest, PublishedEventsFallIntoTheirBuckets) {
-  const std::vector<std::chrono::microseconds> latencies{-5us, 0us, 1'000us, 1'001us, 30'000us, 60s, 61s};
+  const std::vector<std::chrono::microseconds> latencies{-5us,     0us, 1'000us, 1'001us,
+                                                         30'000us, 60s, 61s};
   metrics_.published(latencies);
   metrics_.published({});
   const std::string name = "relevo_outbox_end_to_end_seconds";
@@ -166,7 +176,8 @@ TEST_F(MetricsTest, ProcessFiguresAreRead) {
   const int one_more = ::dup(0);
   EXPECT_EQ(value("process_open_fds"), descriptors + 1);
   ::close(one_more);
-  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const double now =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   EXPECT_NEAR(value("process_start_time_seconds"), now, 3'600);
   EXPECT_GE(value("process_cpu_seconds_total"), 0);
 }

@@ -97,9 +97,9 @@ RC_GTEST_PROP(AckTracker, NeverPassesAnUnsettledEventInAnyOrderOfReports, ()) {
     tracker.settle(next);
     settled[next] = true;
     const auto prefix = std::find(settled.begin(), settled.end(), false) - settled.begin();
-    const auto expected =
-        numbers.empty() ? kClosed
-                        : Position{5, 6, prefix == 0 ? kWindowStart : 10 * (prefix - 1), 600};
+    const auto expected = numbers.empty()
+                              ? kClosed
+                              : Position{5, 6, prefix == 0 ? kWindowStart : 10 * (prefix - 1), 600};
     RC_ASSERT(tracker.position() == expected);
   }
 }

@@ -13,7 +13,8 @@ using namespace std::chrono;
 OutboxRow row() {
   OutboxRow row;
   row.id = 7;
-  row.event_id = {0x97, 0xef, 0xb6, 0xf9, 0x95, 0xc6, 0x48, 0x74, 0x8e, 0xc2, 0xbe, 0xfe, 0xcb, 0x55, 0x70, 0xf5};
+  row.event_id = {0x97, 0xef, 0xb6, 0xf9, 0x95, 0xc6, 0x48, 0x74,
+                  0x8e, 0xc2, 0xbe, 0xfe, 0xcb, 0x55, 0x70, 0xf5};
   row.aggregate_type = "order";
   row.aggregate_id = "8342";
   row.event_type = "OrderCreated";
@@ -52,7 +53,8 @@ TEST(CloudEvents, CarryTheRowsOwnHeadersAndItsTenant) {
   CloudEvents format(TopicTemplate("t"), "/shop");
   auto event = row();
   event.tenant = "acme";
-  const Header own[] = {{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}, {"x", ""}};
+  const Header own[] = {{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+                        {"x", ""}};
   event.headers = own;
   const auto headers = headers_of(format.record(event, event.payload));
   ASSERT_EQ(headers.size(), 10U);

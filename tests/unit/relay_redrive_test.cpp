@@ -16,10 +16,12 @@ struct Redriving : testing::Test {
   test::FakePublisher publisher;
   test::FakeDeadEvents dead;
   test::FakeLeases::Replicas replicas{{"me"}};
-  feed::LeaseKeeper leases{"me", 10s, [this] { return std::make_unique<test::FakeLeases>(replicas); }, log, clock};
+  feed::LeaseKeeper leases{
+      "me", 10s, [this] { return std::make_unique<test::FakeLeases>(replicas); }, log, clock};
   Shards shards{leases, metrics, log, clock};
   BlockedAggregates blocked;
-  Redrive redrive{{shards, blocked, publisher, metrics, log, clock}, CloudEvents(TopicTemplate("t"), "/s")};
+  Redrive redrive{{shards, blocked, publisher, metrics, log, clock},
+                  CloudEvents(TopicTemplate("t"), "/s")};
 
   const std::uint64_t a = BlockedAggregates::hash("order", "a");
   const std::uint64_t b = BlockedAggregates::hash("order", "b");
@@ -52,7 +54,8 @@ TEST_F(Redriving, MirrorsTheTable) {
 }
 
 TEST_F(Redriving, SendsARefusedEventAloneBeforeWhatQueuesBehindIt) {
-  dead.to_retry.rows = {row(1, "a", false), row(3, "a", true), row(2, "b", true), row(4, "b", true)};
+  dead.to_retry.rows = {row(1, "a", false), row(3, "a", true), row(2, "b", true),
+                        row(4, "b", true)};
   work();
   EXPECT_EQ(publisher.keys(), (std::vector<std::string>{"a", "b", "b"}));
   EXPECT_TRUE(redrive.busy());

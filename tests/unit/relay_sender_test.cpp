@@ -41,11 +41,13 @@ struct Sending : testing::Test {
   feed::Ticker ticker{outbox};
   OutboxReader reader{ticker, outbox};
   test::FakeLeases::Replicas replicas{{"me"}};
-  feed::LeaseKeeper leases{"me", 10s, [this] { return std::make_unique<test::FakeLeases>(replicas); },
-                           log, clock};
+  feed::LeaseKeeper leases{
+      "me", 10s, [this] { return std::make_unique<test::FakeLeases>(replicas); }, log, clock};
   Shards shards{leases, metrics, log, clock};
   BlockedAggregates blocked;
-  Sender sender{{shards, blocked, publisher, metrics, log, clock}, CloudEvents(TopicTemplate("t"), "/s"), 100};
+  Sender sender{{shards, blocked, publisher, metrics, log, clock},
+                CloudEvents(TopicTemplate("t"), "/s"),
+                100};
 
   void SetUp() override {
     leases.start();

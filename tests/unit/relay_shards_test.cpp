@@ -24,8 +24,8 @@ struct Holding : testing::Test {
   OutboxReader reader{ticker, outbox};
   test::FakeLeases::Replicas replicas{{"me"}};
   // Short, so that the keeper looks often; the clock of the test stands still meanwhile.
-  feed::LeaseKeeper leases{"me", 400ms, [this] { return std::make_unique<test::FakeLeases>(replicas); },
-                           log, clock};
+  feed::LeaseKeeper leases{
+      "me", 400ms, [this] { return std::make_unique<test::FakeLeases>(replicas); }, log, clock};
   test::CountingMetrics metrics;
   Shards shards{leases, metrics, log, clock};
 

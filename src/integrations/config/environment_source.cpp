@@ -1,9 +1,9 @@
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <regex>
 #include <string_view>
-#include <unistd.h>
 
 #include "draft.hpp"
 #include "text_file.hpp"
@@ -17,21 +17,26 @@ constexpr std::string_view kFromFile = "_FILE";
 
 // Known to scripts and tests, or read elsewhere.
 bool belongs_to_tools(std::string_view name) {
-  constexpr std::array<std::string_view, 4> kNames{"RELEVO_CONFIG", "RELEVO_BIN", "RELEVO_SCRIPTS", "RELEVO_PRESET"};
-  return name.starts_with("RELEVO_TEST_") || std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+  constexpr std::array<std::string_view, 4> kNames{"RELEVO_CONFIG", "RELEVO_BIN", "RELEVO_SCRIPTS",
+                                                   "RELEVO_PRESET"};
+  return name.starts_with("RELEVO_TEST_") ||
+         std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
-// Kubernetes describes each Service of the namespace in variables; a Service called relevo or relevo-x
-// yields names that look like ours.
+// Kubernetes describes each Service of the namespace in variables; a Service called relevo or
+// relevo-x yields names that look like ours.
 bool is_service_link(const std::string& name, std::string_view value) {
   static const std::regex kAddress("RELEVO_([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)");
-  static const std::regex kPort("RELEVO_([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?");
+  static const std::regex kPort(
+      "RELEVO_([A-Z0-9_]+_)?PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?");
   if (std::regex_match(name, kAddress) || std::regex_match(name, kPort)) return true;
-  const bool is_url = value.starts_with("tcp://") || value.starts_with("udp://") || value.starts_with("sctp://");
+  const bool is_url =
+      value.starts_with("tcp://") || value.starts_with("udp://") || value.starts_with("sctp://");
   return name.ends_with("_PORT") && is_url;
 }
 
-// Splits at commas and line ends; \, is a comma inside an entry. Entries without content are dropped.
+// Splits at commas and line ends; \, is a comma inside an entry. Entries without content are
+// dropped.
 List split(std::string_view text) {
   List parts;
   std::string part;
@@ -62,9 +67,10 @@ void set_map(const Key& key, const std::string& text, const std::string& where, 
     ++number;
     const auto equals = entry.find('=');
     if (equals == 0 || equals == std::string::npos) {
-      return draft.refuse(key, where,
-                          "entry " + std::to_string(number) +
-                              " is not name=value; entries are separated by commas, a comma inside a value is \\,");
+      return draft.refuse(
+          key, where,
+          "entry " + std::to_string(number) +
+              " is not name=value; entries are separated by commas, a comma inside a value is \\,");
     }
     const std::string name = entry.substr(0, equals);
     if (!map.emplace(name, entry.substr(equals + 1)).second) {
@@ -74,7 +80,8 @@ void set_map(const Key& key, const std::string& text, const std::string& where, 
   draft.set(key, map, where);
 }
 
-void set_from_text(const Key& key, const std::string& text, const std::string& where, Draft& draft) {
+void set_from_text(const Key& key, const std::string& text, const std::string& where,
+                   Draft& draft) {
   switch (key.shape) {
     case Shape::kScalar: return draft.set(key, text, where);
     case Shape::kList: return draft.set(key, split(text), where);

@@ -27,7 +27,7 @@ template <>
 constexpr std::string_view kTypeName<Map> = "map";
 
 template <class T>
-constexpr Shape kShape = std::is_same_v<T, List> ? Shape::kList
+constexpr Shape kShape = std::is_same_v<T, List>  ? Shape::kList
                          : std::is_same_v<T, Map> ? Shape::kMap
                                                   : Shape::kScalar;
 
@@ -59,9 +59,11 @@ std::vector<Key> build_table() {
     table.push_back(key(std::move(path), std::move(rule), std::move(meaning), field));
   };
 
-  add("roles", "at least one; this version: `relay`", "what this process does", RELEVO_FIELD(roles));
+  add("roles", "at least one; this version: `relay`", "what this process does",
+      RELEVO_FIELD(roles));
   add("instance", "at most 63 printable characters",
-      "name of this replica in `relevo.replica`; empty: host name and a random suffix", RELEVO_FIELD(instance));
+      "name of this replica in `relevo.replica`; empty: host name and a random suffix",
+      RELEVO_FIELD(instance));
 
   add("database.url", "libpq URI or key=value string", "the database that holds the outbox",
       RELEVO_FIELD(database.url));
@@ -70,30 +72,36 @@ std::vector<Key> build_table() {
   add("database.prepared_statements", "",
       "plan statements once per connection; `false` for PgBouncer before 1.21 in transaction mode",
       RELEVO_FIELD(database.prepared_statements));
-  add("database.connect_timeout", "1s to 5m", "one attempt to connect", RELEVO_FIELD(database.connect_timeout));
-  add("database.statement_timeout", "1s to 10m", "a statement without an answer counts as a lost connection",
+  add("database.connect_timeout", "1s to 5m", "one attempt to connect",
+      RELEVO_FIELD(database.connect_timeout));
+  add("database.statement_timeout", "1s to 10m",
+      "a statement without an answer counts as a lost connection",
       RELEVO_FIELD(database.statement_timeout));
 
-  add("kafka.bootstrap_servers", "not empty unless `kafka.embedded`", "brokers to begin with, host:port,host:port",
-      RELEVO_FIELD(kafka.bootstrap_servers));
+  add("kafka.bootstrap_servers", "not empty unless `kafka.embedded`",
+      "brokers to begin with, host:port,host:port", RELEVO_FIELD(kafka.bootstrap_servers));
   add("kafka.topics.create", "", "create a topic on first use", RELEVO_FIELD(kafka.topics.create));
   add("kafka.topics.partitions", "1 to 10000", "partitions of topics created so",
       RELEVO_FIELD(kafka.topics.partitions));
-  add("kafka.topics.replication", "-1, or 1 to 32", "replication factor of topics created so; -1: the broker's default",
+  add("kafka.topics.replication", "-1, or 1 to 32",
+      "replication factor of topics created so; -1: the broker's default",
       RELEVO_FIELD(kafka.topics.replication));
   add("kafka.properties", "see below", "librdkafka properties", RELEVO_FIELD(kafka.properties));
   add("kafka.property_files", "see below", "librdkafka properties read from files: name to path",
       RELEVO_FIELD(kafka.property_files));
-  add("kafka.embedded", "", "for trying things out: a broker inside this process that keeps nothing",
+  add("kafka.embedded", "",
+      "for trying things out: a broker inside this process that keeps nothing",
       RELEVO_FIELD(kafka.embedded));
 
-  add("relay.delivery", "this version: `at_least_once`", "delivery guarantee", RELEVO_FIELD(relay.delivery));
-  add("relay.topic", "letters, digits, `.`, `_`, `-`, `{aggregate_type}`, `{event_type}`, `{tenant}`",
+  add("relay.delivery", "this version: `at_least_once`", "delivery guarantee",
+      RELEVO_FIELD(relay.delivery));
+  add("relay.topic",
+      "letters, digits, `.`, `_`, `-`, `{aggregate_type}`, `{event_type}`, `{tenant}`",
       "topic of an event that names none", RELEVO_FIELD(relay.topic));
-  add("relay.source", "a URI reference, not empty", "CloudEvents `source` of the events published here",
-      RELEVO_FIELD(relay.source));
-  add("relay.shards", "a power of two, 1 to 256", "units of work sharing; fixed once the schema is in use",
-      RELEVO_FIELD(relay.shards));
+  add("relay.source", "a URI reference, not empty",
+      "CloudEvents `source` of the events published here", RELEVO_FIELD(relay.source));
+  add("relay.shards", "a power of two, 1 to 256",
+      "units of work sharing; fixed once the schema is in use", RELEVO_FIELD(relay.shards));
   add("relay.lease_ttl", "2s to 5m", "a replica that dies is taken over after this long",
       RELEVO_FIELD(relay.lease_ttl));
   add("relay.save_interval", "at least 1ms, below a quarter of `relay.lease_ttl`",
@@ -106,9 +114,10 @@ std::vector<Key> build_table() {
   add("relay.max_in_flight", "100 to 1000000", "events handed to Kafka and not yet acknowledged",
       RELEVO_FIELD(relay.max_in_flight));
 
-  add("http.listen", "host:port, `[::1]:9464` for IPv6", "address of probes and metrics; empty: no HTTP",
-      RELEVO_FIELD(http.listen));
-  add("log.level", "`debug`, `info`, `warn`, `error`", "least level written", RELEVO_FIELD(log.level));
+  add("http.listen", "host:port, `[::1]:9464` for IPv6",
+      "address of probes and metrics; empty: no HTTP", RELEVO_FIELD(http.listen));
+  add("log.level", "`debug`, `info`, `warn`, `error`", "least level written",
+      RELEVO_FIELD(log.level));
   add("log.format", "`auto`, `json`, `text`", "form of a line; auto: text on a terminal, else JSON",
       RELEVO_FIELD(log.format));
   add("shutdown.grace", "1s to 1h", "time to finish after SIGTERM", RELEVO_FIELD(shutdown.grace));
@@ -141,14 +150,16 @@ const std::vector<Key>& key_table() {
 
 const Key* find_key(std::string_view path) {
   const auto& table = key_table();
-  const auto found = std::find_if(table.begin(), table.end(), [&](const Key& k) { return k.path == path; });
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const Key& k) { return k.path == path; });
   return found == table.end() ? nullptr : &*found;
 }
 
 bool is_section(std::string_view path) {
   const std::string prefix = std::string(path) + ".";
   const auto& table = key_table();
-  return std::any_of(table.begin(), table.end(), [&](const Key& k) { return k.path.starts_with(prefix); });
+  return std::any_of(table.begin(), table.end(),
+                     [&](const Key& k) { return k.path.starts_with(prefix); });
 }
 
 std::string environment_name(std::string_view path) {
@@ -178,7 +189,8 @@ std::optional<std::string> nearest_key(std::string_view path) {
   for (const Key& key : key_table()) {
     if (last_part(key.path) == last_part(path)) return key.path;  // right name, wrong section
     known.push_back(key.path);
-    for (auto dot = key.path.find('.'); dot != std::string::npos; dot = key.path.find('.', dot + 1)) {
+    for (auto dot = key.path.find('.'); dot != std::string::npos;
+         dot = key.path.find('.', dot + 1)) {
       known.push_back(key.path.substr(0, dot));
     }
   }

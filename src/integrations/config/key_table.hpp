@@ -1,5 +1,6 @@
-// The one table of all keys: reading (YAML and environment), printing, nearest names and the reference in
-// docs/ all follow from it. A new field of Config needs one line here; a test counts them.
+// The one table of all keys: reading (YAML and environment), printing, nearest names and the
+// reference in docs/ all follow from it. A new field of Config needs one line here; a test counts
+// them.
 #pragma once
 
 #include <functional>

@@ -29,19 +29,22 @@ LoadResult load(const Source& source) {
 
   for (const Broken& broken : broken_rules(draft.config)) {
     // A key that could not be read still has its default here: what follows from that is no news.
-    const bool about_failed = std::any_of(broken.keys.begin(), broken.keys.end(), [&](const std::string& key) {
-      return draft.failed.contains(key);
-    });
+    const bool about_failed =
+        std::any_of(broken.keys.begin(), broken.keys.end(),
+                    [&](const std::string& key) { return draft.failed.contains(key); });
     if (about_failed) continue;
-    const auto set_by = std::find_if(broken.keys.begin(), broken.keys.end(),
-                                     [&](const std::string& key) { return draft.origin.contains(key); });
+    const auto set_by =
+        std::find_if(broken.keys.begin(), broken.keys.end(),
+                     [&](const std::string& key) { return draft.origin.contains(key); });
     if (set_by == broken.keys.end()) {
       draft.errors.push_back({broken.keys.front(), broken.message});
     } else {
-      draft.errors.push_back({draft.origin.at(*set_by), broken.keys.front() + ": " + broken.message});
+      draft.errors.push_back(
+          {draft.origin.at(*set_by), broken.keys.front() + ": " + broken.message});
     }
   }
-  return {std::move(draft.config), std::move(draft.errors), std::move(draft.warnings), std::move(file)};
+  return {std::move(draft.config), std::move(draft.errors), std::move(draft.warnings),
+          std::move(file)};
 }
 
 }  // namespace relevo::config

@@ -16,11 +16,13 @@ std::string json_text(const Json& value, int indent) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
-// Plain where YAML reads it back as the same text, else in double quotes (JSON's escapes are YAML's).
+// Plain where YAML reads it back as the same text, else in double quotes (JSON's escapes are
+// YAML's).
 std::string yaml_text(const std::string& text) {
   static const std::regex kPlain("[A-Za-z_/][A-Za-z0-9_./+-]*(:[A-Za-z0-9_./+-]+)*");
   static const std::regex kSpecial("true|false|null|yes|no|on|off|y|n", std::regex::icase);
-  const bool plain = text.size() < 1'000 && std::regex_match(text, kPlain) && !std::regex_match(text, kSpecial);
+  const bool plain =
+      text.size() < 1'000 && std::regex_match(text, kPlain) && !std::regex_match(text, kSpecial);
   return plain ? text : json_text(text, -1);
 }
 
@@ -41,7 +43,8 @@ struct YamlValue {
   std::string operator()(const Map& map) const {
     if (map.empty()) return " {}";
     std::string out;
-    for (const auto& [name, value] : map) out += "\n" + indent + "  " + yaml_text(name) + ": " + yaml_text(value);
+    for (const auto& [name, value] : map)
+      out += "\n" + indent + "  " + yaml_text(name) + ": " + yaml_text(value);
     return out;
   }
 };
@@ -65,7 +68,8 @@ std::string print_effective(const Config& config) {
   for (const Key& key : key_table()) {
     const std::vector<std::string> parts = parts_of(key.path);
     std::size_t shared = 0;
-    while (shared < open.size() && shared + 1 < parts.size() && open[shared] == parts[shared]) ++shared;
+    while (shared < open.size() && shared + 1 < parts.size() && open[shared] == parts[shared])
+      ++shared;
     open.resize(shared);
     for (; open.size() + 1 < parts.size(); open.push_back(parts[open.size()])) {
       out += std::string(2 * open.size(), ' ') + parts[open.size()] + ":\n";

@@ -17,8 +17,8 @@ std::string lower(std::string_view text) {
 }
 
 bool names_secret(std::string_view name) {
-  constexpr std::array<std::string_view, 8> kSigns{"password", "secret",  "key.pem",    "jaas",
-                                                   "ssl.key",  "oauth",   "token",      "credential"};
+  constexpr std::array<std::string_view, 8> kSigns{"password", "secret", "key.pem", "jaas",
+                                                   "ssl.key",  "oauth",  "token",   "credential"};
   const std::string wanted = lower(name);
   return std::any_of(kSigns.begin(), kSigns.end(),
                      [&](std::string_view sign) { return wanted.find(sign) != std::string::npos; });
@@ -68,7 +68,8 @@ std::string redact_uri(std::string_view uri) {
   const auto authority = uri.find("://") + 3;
   std::string out(uri.substr(0, authority));
   std::string_view rest = uri.substr(authority);
-  // Up to the last @, wherever it is: a password may hold @, :, / or ? although libpq wants them encoded.
+  // Up to the last @, wherever it is: a password may hold @, :, / or ? although libpq wants them
+  // encoded.
   const auto at = rest.rfind('@');
   if (at != std::string_view::npos) {
     const std::string_view user = rest.substr(0, rest.find_first_of(":/?@"));
@@ -79,7 +80,8 @@ std::string redact_uri(std::string_view uri) {
   }
   const auto question = rest.find('?');
   out += rest.substr(0, question);
-  if (question != std::string_view::npos) out.append("?").append(redact_query(rest.substr(question + 1)));
+  if (question != std::string_view::npos)
+    out.append("?").append(redact_query(rest.substr(question + 1)));
   return out;
 }
 
@@ -160,13 +162,15 @@ std::string redact_keywords(std::string_view text) {
 
 std::string redact_url(std::string_view url) {
   const auto scheme_end = url.find("://");
-  if (scheme_end != std::string_view::npos && url.substr(0, scheme_end).find('=') == std::string_view::npos) {
+  if (scheme_end != std::string_view::npos &&
+      url.substr(0, scheme_end).find('=') == std::string_view::npos) {
     return redact_uri(url);
   }
   return redact_keywords(url);
 }
 
-std::map<std::string, std::string> redact_properties(const std::map<std::string, std::string>& properties) {
+std::map<std::string, std::string> redact_properties(
+    const std::map<std::string, std::string>& properties) {
   std::map<std::string, std::string> shown;
   for (const auto& [name, value] : properties) {
     if (names_secret(name)) {

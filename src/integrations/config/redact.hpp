@@ -1,5 +1,5 @@
-// Hides secrets in values that are shown. Errs on the side of hiding: of text that does not parse, nothing
-// is shown.
+// Hides secrets in values that are shown. Errs on the side of hiding: of text that does not parse,
+// nothing is shown.
 #pragma once
 
 #include <map>
@@ -14,6 +14,7 @@ inline constexpr std::string_view kHidden = "***";
 std::string redact_url(std::string_view url);
 
 // librdkafka properties: values hidden whose name speaks of a secret.
-std::map<std::string, std::string> redact_properties(const std::map<std::string, std::string>& properties);
+std::map<std::string, std::string> redact_properties(
+    const std::map<std::string, std::string>& properties);
 
 }  // namespace relevo::config

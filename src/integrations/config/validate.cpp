@@ -26,8 +26,8 @@ bool is_printable(std::string_view text) {
 }
 
 bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-         c == '-';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-';
 }
 
 class Checker {
@@ -48,7 +48,9 @@ class Checker {
   }
 
  private:
-  void broken(std::string key, std::string message) { broken_.push_back({{std::move(key)}, std::move(message)}); }
+  void broken(std::string key, std::string message) {
+    broken_.push_back({{std::move(key)}, std::move(message)});
+  }
 
   void within(const std::string& key, milliseconds value, milliseconds least, milliseconds most) {
     if (value >= least && value <= most) return;
@@ -57,14 +59,16 @@ class Checker {
 
   void within(const std::string& key, std::int64_t value, std::int64_t least, std::int64_t most) {
     if (value >= least && value <= most) return;
-    broken(key, "must be " + std::to_string(least) + " to " + std::to_string(most) + ", is " + std::to_string(value));
+    broken(key, "must be " + std::to_string(least) + " to " + std::to_string(most) + ", is " +
+                    std::to_string(value));
   }
 
   void roles() {
     if (config_.roles.empty()) broken("roles", "at least one role is needed, as in [relay]");
     for (const std::string& role : config_.roles) {
       if (role == "relay") continue;
-      const bool announced = is_one_of(role, {"worker", "consumer", "scheduler", "webhooks", "admin"});
+      const bool announced =
+          is_one_of(role, {"worker", "consumer", "scheduler", "webhooks", "admin"});
       broken("roles", announced ? "role \"" + role + "\" is not in this version"
                                 : "unknown role " + quoted(role) + "; known: relay");
     }
@@ -82,7 +86,8 @@ class Checker {
     if (url.empty()) {
       broken("database.url", "must not be empty");
     } else if (!uri && (url.find('=') == std::string::npos || url.find("://") < url.find('='))) {
-      broken("database.url", "must be postgresql://user@host/database or libpq's host=… user=… form");
+      broken("database.url",
+             "must be postgresql://user@host/database or libpq's host=… user=… form");
     }
     within("database.connect_timeout", config_.database.connect_timeout, 1s, 5min);
     within("database.statement_timeout", config_.database.statement_timeout, 1s, 10min);
@@ -91,11 +96,12 @@ class Checker {
   void kafka() {
     const Kafka& kafka = config_.kafka;
     if (kafka.bootstrap_servers.empty() && !kafka.embedded) {
-      broken_.push_back(
-          {{"kafka.bootstrap_servers", "kafka.embedded"}, "must not be empty, as in host:9092,host:9092"});
+      broken_.push_back({{"kafka.bootstrap_servers", "kafka.embedded"},
+                         "must not be empty, as in host:9092,host:9092"});
     }
     within("kafka.topics.partitions", kafka.topics.partitions, 1, 10'000);
-    if (kafka.topics.replication != -1) within("kafka.topics.replication", kafka.topics.replication, 1, 32);
+    if (kafka.topics.replication != -1)
+      within("kafka.topics.replication", kafka.topics.replication, 1, 32);
   }
 
   void kafka_properties() {
@@ -122,18 +128,21 @@ class Checker {
     if (relay.delivery == "exactly_once") {
       broken("relay.delivery", "\"exactly_once\" is not in this version; use at_least_once");
     } else if (relay.delivery != "at_least_once") {
-      broken("relay.delivery", "unknown guarantee " + quoted(relay.delivery) + "; known: at_least_once");
+      broken("relay.delivery",
+             "unknown guarantee " + quoted(relay.delivery) + "; known: at_least_once");
     }
-    if (relay.shards < 1 || relay.shards > 256 || !std::has_single_bit(static_cast<unsigned>(relay.shards))) {
-      broken("relay.shards", "must be a power of two, 1 to 256, is " + std::to_string(relay.shards));
+    if (relay.shards < 1 || relay.shards > 256 ||
+        !std::has_single_bit(static_cast<unsigned>(relay.shards))) {
+      broken("relay.shards",
+             "must be a power of two, 1 to 256, is " + std::to_string(relay.shards));
     }
     within("relay.lease_ttl", relay.lease_ttl, 2s, 5min);
     if (relay.save_interval < 1ms) {
       broken("relay.save_interval", "must be at least 1ms");
     } else if (relay.save_interval * 4 >= relay.lease_ttl) {
       broken_.push_back({{"relay.save_interval", "relay.lease_ttl"},
-                         "must be less than a quarter of relay.lease_ttl (" + to_text(relay.lease_ttl) + "), is " +
-                             to_text(relay.save_interval)});
+                         "must be less than a quarter of relay.lease_ttl (" +
+                             to_text(relay.lease_ttl) + "), is " + to_text(relay.save_interval)});
     }
     within("relay.poll_min", relay.poll_min, 1ms, 1s);
     within("relay.poll_max", relay.poll_max, 1ms, 1s);
@@ -149,7 +158,8 @@ class Checker {
     constexpr std::size_t kKafkaLimit = 249;
     std::string_view rest = config_.relay.topic;
     if (rest.empty()) return broken("relay.topic", "must not be empty");
-    if (rest == "." || rest == "..") return broken("relay.topic", "Kafka has no topic " + quoted(rest));
+    if (rest == "." || rest == "..")
+      return broken("relay.topic", "Kafka has no topic " + quoted(rest));
     std::size_t fixed = 0;
     while (!rest.empty()) {
       if (rest.front() == '{') {
@@ -175,18 +185,22 @@ class Checker {
   void source() {
     const std::string& source = config_.relay.source;
     const bool legal = std::all_of(source.begin(), source.end(), [](char c) {
-      return c > 0x20 && c < 0x7f && std::string_view("<>\"{}|\\^`").find(c) == std::string_view::npos;
+      return c > 0x20 && c < 0x7f &&
+             std::string_view("<>\"{}|\\^`").find(c) == std::string_view::npos;
     });
     if (source.empty()) {
       broken("relay.source", "must not be empty");
     } else if (!legal || source.size() > 1'024) {
-      broken("relay.source", "must be a URI reference of at most 1024 characters without spaces, as in /shop/orders");
+      broken(
+          "relay.source",
+          "must be a URI reference of at most 1024 characters without spaces, as in /shop/orders");
     }
   }
 
   void outside() {
     if (!config_.http.listen.empty() && !parse_listen_address(config_.http.listen)) {
-      broken("http.listen", "must be host:port, as in 0.0.0.0:9464 or [::1]:0, is " + quoted(config_.http.listen));
+      broken("http.listen",
+             "must be host:port, as in 0.0.0.0:9464 or [::1]:0, is " + quoted(config_.http.listen));
     }
     if (!is_one_of(config_.log.level, {"debug", "info", "warn", "error"})) {
       broken("log.level", "must be debug, info, warn or error, is " + quoted(config_.log.level));
@@ -207,7 +221,8 @@ std::vector<Broken> broken_rules(const Config& config) { return Checker(config).
 
 std::vector<Problem> validate(const Config& config) {
   std::vector<Problem> problems;
-  for (const Broken& broken : broken_rules(config)) problems.push_back({broken.keys.front(), broken.message});
+  for (const Broken& broken : broken_rules(config))
+    problems.push_back({broken.keys.front(), broken.message});
   return problems;
 }
 

@@ -39,7 +39,8 @@ Complaint read_integer(const Raw& raw, Integer& target) {
   const char* const end = text->data() + text->size();
   const auto [stop, error] = std::from_chars(text->data(), end, value);
   if (error == std::errc::result_out_of_range && stop == end) {
-    return quoted(*text) + " is out of range; at most " + std::to_string(std::numeric_limits<Integer>::max());
+    return quoted(*text) + " is out of range; at most " +
+           std::to_string(std::numeric_limits<Integer>::max());
   }
   if (error != std::errc() || stop != end) return "expected a whole number, found " + quoted(*text);
   target = value;
@@ -99,7 +100,8 @@ Complaint read(const Raw& raw, milliseconds& target) {
     target = milliseconds(number * known.in_ms);
     return std::nullopt;
   }
-  if (unit.starts_with('.')) return quoted(*text) + " is not whole; write it in a smaller unit, as in 1500ms";
+  if (unit.starts_with('.'))
+    return quoted(*text) + " is not whole; write it in a smaller unit, as in 1500ms";
   return quoted(*text) + " has no known unit; " + std::string(kUnitHint);
 }
 

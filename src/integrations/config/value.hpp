@@ -1,5 +1,5 @@
-// How a value of each type is read from text and shown again. One overload per type of a field in Config.
-// read() changes its target only when it has no complaint.
+// How a value of each type is read from text and shown again. One overload per type of a field in
+// Config. read() changes its target only when it has no complaint.
 #pragma once
 
 #include <chrono>
@@ -46,7 +46,8 @@ inline Shown show(const List& value) { return value; }
 inline Shown show(const Map& value) { return value; }
 Shown show(std::chrono::milliseconds value);
 
-std::string to_text(std::chrono::milliseconds value);  // in the largest unit that is exact: 250ms, 10s, 5m
+std::string to_text(
+    std::chrono::milliseconds value);  // in the largest unit that is exact: 250ms, 10s, 5m
 
 // Text of a complaint about a value: quoted, cut, without control characters.
 std::string quoted(std::string_view text);

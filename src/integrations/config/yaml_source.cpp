@@ -10,13 +10,15 @@ namespace relevo::config {
 
 namespace {
 
-// Values are never quoted here: a secret may stand at a wrong place. Names are, if they look like names.
+// Values are never quoted here: a secret may stand at a wrong place. Names are, if they look like
+// names.
 std::string shown_name(const std::string& name) {
   const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
   };
-  const bool is_name = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), plain);
+  const bool is_name =
+      !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), plain);
   return is_name ? name : "(not a plain name)";
 }
 
@@ -31,12 +33,15 @@ class YamlReader {
     } catch (const YAML::Exception& e) {
       // The part behind a colon repeats text of the file.
       const std::string what = e.msg.substr(0, e.msg.find(':'));
-      fail(e.mark, "not YAML: " + what + "; a value that starts with a special character needs quotes");
+      fail(e.mark,
+           "not YAML: " + what + "; a value that starts with a special character needs quotes");
       return;
     }
-    if (documents.size() > 1) return fail(documents[1].Mark(), "a second YAML document; only one is read");
+    if (documents.size() > 1)
+      return fail(documents[1].Mark(), "a second YAML document; only one is read");
     if (documents.empty() || documents[0].IsNull()) return;
-    if (!documents[0].IsMap()) return fail(documents[0].Mark(), "expected keys at the top, as in `relay:`");
+    if (!documents[0].IsMap())
+      return fail(documents[0].Mark(), "expected keys at the top, as in `relay:`");
     read_section("", documents[0]);
   }
 
@@ -72,18 +77,20 @@ class YamlReader {
   }
 
   void read_section(const std::string& section, const YAML::Node& map) {
-    each_entry(section, map, [&](const std::string& name, const YAML::Mark& mark, const YAML::Node& value) {
-      const std::string path = section.empty() ? name : section + "." + name;
-      const bool nested_in_name = name.find('.') != std::string::npos;
-      if (const Key* key = find_key(path); key != nullptr && !nested_in_name) {
-        read_key(*key, mark, value);
-      } else if (is_section(path) && !nested_in_name) {
-        if (value.IsMap()) return read_section(path, value);
-        if (!value.IsNull()) fail(mark, path + ": expected keys below it, found a value");
-      } else {
-        unknown(section, name, mark);
-      }
-    });
+    each_entry(section, map,
+               [&](const std::string& name, const YAML::Mark& mark, const YAML::Node& value) {
+                 const std::string path = section.empty() ? name : section + "." + name;
+                 const bool nested_in_name = name.find('.') != std::string::npos;
+                 if (const Key* key = find_key(path); key != nullptr && !nested_in_name) {
+                   read_key(*key, mark, value);
+                 } else if (is_section(path) && !nested_in_name) {
+                   if (value.IsMap()) return read_section(path, value);
+                   if (!value.IsNull())
+                     fail(mark, path + ": expected keys below it, found a value");
+                 } else {
+                   unknown(section, name, mark);
+                 }
+               });
   }
 
   void unknown(const std::string& section, const std::string& name, const YAML::Mark& mark) {
@@ -98,27 +105,31 @@ class YamlReader {
 
   void read_key(const Key& key, const YAML::Mark& mark, const YAML::Node& value) {
     if (value.IsNull()) {
-      return draft_.refuse(key, at(mark), "has no value; remove the line, or write \"\" for an empty text");
+      return draft_.refuse(key, at(mark),
+                           "has no value; remove the line, or write \"\" for an empty text");
     }
     if (value.IsScalar()) return draft_.set(key, value.Scalar(), at(mark));
     if (value.IsSequence()) {
       List list;
       for (const auto& item : value) {
-        if (!item.IsScalar()) return draft_.refuse(key, at(item.Mark()), "an entry of the list is not text");
+        if (!item.IsScalar())
+          return draft_.refuse(key, at(item.Mark()), "an entry of the list is not text");
         list.push_back(item.Scalar());
       }
       return draft_.set(key, list, at(mark));
     }
     Map map;
     bool complete = true;
-    each_entry(key.path, value, [&](const std::string& name, const YAML::Mark& item, const YAML::Node& text) {
-      if (text.IsScalar()) {
-        map[name] = text.Scalar();
-        return;
-      }
-      complete = false;
-      draft_.refuse(key, at(item), shown_name(name) + " has no single value; write name: value");
-    });
+    each_entry(key.path, value,
+               [&](const std::string& name, const YAML::Mark& item, const YAML::Node& text) {
+                 if (text.IsScalar()) {
+                   map[name] = text.Scalar();
+                   return;
+                 }
+                 complete = false;
+                 draft_.refuse(key, at(item),
+                               shown_name(name) + " has no single value; write name: value");
+               });
     if (complete) draft_.set(key, map, at(mark));
   }
 

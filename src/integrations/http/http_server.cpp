@@ -1,8 +1,8 @@
 #include "relevo/http/http_server.hpp"
 
+#include <httplib.h>
 #include <chrono>
 #include <future>
-#include <httplib.h>
 #include <thread>
 #include <utility>
 
@@ -26,7 +26,8 @@ core::IntegrationError misconfigured(std::string detail) {
   return {core::ErrorKind::kMisconfigured, "http.listen", std::move(detail)};
 }
 
-void answer(const std::function<Health()>& probe, const httplib::Request& request, httplib::Response& response) {
+void answer(const std::function<Health()>& probe, const httplib::Request& request,
+            httplib::Response& response) {
   const Health health = probe();
   response.status = health.ok() ? 200 : 503;
   if (request.get_header_value("Accept").find("application/json") != std::string::npos) {
@@ -71,7 +72,8 @@ class HttpServer::Running {
       const int yes = 1;
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
-    server_.set_default_headers({{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}});
+    server_.set_default_headers(
+        {{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}});
   }
 
   void set_routes(const Endpoints& endpoints) {
@@ -88,7 +90,8 @@ class HttpServer::Running {
       response.set_content(index_html(endpoints.title), "text/html; charset=utf-8");
     });
     server_.set_pre_routing_handler([](const auto& request, auto& response) {
-      if (request.method == "GET" || request.method == "HEAD") return httplib::Server::HandlerResponse::Unhandled;
+      if (request.method == "GET" || request.method == "HEAD")
+        return httplib::Server::HandlerResponse::Unhandled;
       response.status = 405;
       response.set_header("Allow", "GET, HEAD");
       response.set_content("only GET and HEAD\n", kText);
@@ -98,18 +101,21 @@ class HttpServer::Running {
       if (response.status == 404) response.set_content(kHint, kText);
     });
     // Without one the library sends what() to the client.
-    server_.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
-      response.status = 500;
-      response.set_content("internal error\n", kText);
-    });
+    server_.set_exception_handler(
+        [](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+          response.status = 500;
+          response.set_content("internal error\n", kText);
+        });
   }
 
   void bind(const config::ListenAddress& address) {
     require_bindable(address);
-    const int bound = address.port == 0                                     ? server_.bind_to_any_port(address.host)
+    const int bound = address.port == 0 ? server_.bind_to_any_port(address.host)
                       : server_.bind_to_port(address.host, address.port) ? address.port
-                                                                            : -1;
-    if (bound <= 0) throw misconfigured(address.host + ":" + std::to_string(address.port) + " cannot be listened on");
+                                                                         : -1;
+    if (bound <= 0)
+      throw misconfigured(address.host + ":" + std::to_string(address.port) +
+                          " cannot be listened on");
     port_ = static_cast<std::uint16_t>(bound);
   }
 

@@ -153,7 +153,8 @@ Client new_producer(const ClientOptions& options, const ProducerLimits& limits) 
 
   builder.set("enable.idempotence", "true");
   builder.set("acks", "all");
-  // More than one loses events on a partition that is being created: docs/adr/0007-one-request-in-flight.md.
+  // More than one loses events on a partition that is being created:
+  // docs/adr/0007-one-request-in-flight.md.
   builder.set("max.in.flight.requests.per.connection", "1");
   // Any finite time-out would break the order of a key: a later record could overtake the expired
   // one.

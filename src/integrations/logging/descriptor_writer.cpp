@@ -1,10 +1,10 @@
 #include "descriptor_writer.hpp"
 
+#include <poll.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <poll.h>
-#include <unistd.h>
 #include <utility>
 
 namespace relevo::logging {
@@ -23,10 +23,11 @@ bool DescriptorWriter::write_all(std::string_view bytes) {
   using std::chrono::steady_clock;
   const auto deadline = steady_clock::now() + (stalled_ ? std::chrono::milliseconds(0) : patience_);
   while (!bytes.empty()) {
-    // The descriptor is shared with other processes, so it cannot be made non-blocking. A pipe that poll()
-    // calls writable takes PIPE_BUF bytes without blocking.
+    // The descriptor is shared with other processes, so it cannot be made non-blocking. A pipe that
+    // poll() calls writable takes PIPE_BUF bytes without blocking.
     if (!wait_writable(deadline)) return false;
-    const ssize_t written = ::write(descriptor_, bytes.data(), std::min<std::size_t>(bytes.size(), PIPE_BUF));
+    const ssize_t written =
+        ::write(descriptor_, bytes.data(), std::min<std::size_t>(bytes.size(), PIPE_BUF));
     if (written < 0) {
       const bool again = errno == EINTR || errno == EAGAIN;
       if (again && steady_clock::now() < deadline) continue;

@@ -1,5 +1,5 @@
-// Writes whole lines to a file descriptor without ever waiting long for its reader. Counts what it had to
-// drop. One thread at a time.
+// Writes whole lines to a file descriptor without ever waiting long for its reader. Counts what it
+// had to drop. One thread at a time.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// Appends text with everything escaped, as in JSON, that could end a line or control a terminal. Invalid
-// UTF-8 becomes U+FFFD.
+// Appends text with everything escaped, as in JSON, that could end a line or control a terminal.
+// Invalid UTF-8 becomes U+FFFD.
 #pragma once
 
 #include <string>

@@ -1,11 +1,11 @@
 #include "relevo/logging/make_log.hpp"
 
-#include <cstdlib>
-#include <mutex>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
-#include <string>
 #include <unistd.h>
+#include <cstdlib>
+#include <mutex>
+#include <string>
 
 #include "descriptor_writer.hpp"
 #include "line.hpp"
@@ -31,19 +31,23 @@ struct Style {
   bool json;
   bool colour;
 
-  std::string line(const Event& event) const { return json ? json_line(event) : text_line(event, colour); }
+  std::string line(const Event& event) const {
+    return json ? json_line(event) : text_line(event, colour);
+  }
 };
 
 Style style_of(const Options& options) {
   const bool terminal = ::isatty(options.descriptor) == 1;
-  const bool json = options.format == Format::kJson || (options.format == Format::kAuto && !terminal);
+  const bool json =
+      options.format == Format::kJson || (options.format == Format::kAuto && !terminal);
   return {json, terminal && std::getenv("NO_COLOR") == nullptr};
 }
 
 // Takes finished lines: spdlog's patterns do not escape, so none is used.
 class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  LineSink(const Options& options, Style style) : writer_(options.descriptor, options.patience), style_(style) {}
+  LineSink(const Options& options, Style style)
+      : writer_(options.descriptor, options.patience), style_(style) {}
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
@@ -51,8 +55,10 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
     if (!writer_.write(line += '\n')) return;
     if (const auto dropped = writer_.take_dropped(); dropped > 0) {
       const core::Field field("lines", dropped);
-      writer_.write(style_.line({core::system_clock().wall(), Level::kWarn, "log lines were dropped", {&field, 1}}) +
-                    "\n");
+      writer_.write(
+          style_.line(
+              {core::system_clock().wall(), Level::kWarn, "log lines were dropped", {&field, 1}}) +
+          "\n");
     }
   }
   void flush_() override {}
@@ -85,7 +91,9 @@ class SpdlogLog final : public core::Log {
 
 }  // namespace
 
-std::unique_ptr<core::Log> make_log(const Options& options) { return std::make_unique<SpdlogLog>(options); }
+std::unique_ptr<core::Log> make_log(const Options& options) {
+  return std::make_unique<SpdlogLog>(options);
+}
 
 std::optional<Level> parse_level(std::string_view name) {
   if (name == "debug") return Level::kDebug;

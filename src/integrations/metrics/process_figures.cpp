@@ -1,5 +1,6 @@
 #include "process_figures.hpp"
 
+#include <unistd.h>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -7,7 +8,6 @@
 #include <sstream>
 #include <string>
 #include <system_error>
-#include <unistd.h>
 #include <vector>
 
 namespace relevo::metrics {
@@ -36,7 +36,8 @@ std::vector<double> stat_fields() {
 
 double boot_time() {
   std::ifstream file("/proc/stat");
-  for (std::string word; file >> word; file.ignore(std::numeric_limits<std::streamsize>::max(), '\n')) {
+  for (std::string word; file >> word;
+       file.ignore(std::numeric_limits<std::streamsize>::max(), '\n')) {
     double seconds = 0;
     if (word == "btime" && file >> seconds) return seconds;
   }

@@ -72,15 +72,17 @@ ErrorKind kind_of(std::string_view state) {
 }
 
 // The connection was asked for verbose errors, so a refusal of the server carries its SQLSTATE in
-// whatever language; libpq's own complaints are told by their text. Anything unknown is worth another
-// try.
+// whatever language; libpq's own complaints are told by their text. Anything unknown is worth
+// another try.
 ErrorKind refusal_of(const std::string& message) {
   static const std::regex kState(": +([0-9][0-9A-Z]{4}): ");
   auto kind = ErrorKind::kDisconnected;
-  for (std::sregex_iterator match(message.begin(), message.end(), kState), end; match != end; ++match) {
+  for (std::sregex_iterator match(message.begin(), message.end(), kState), end; match != end;
+       ++match) {
     kind = kind_of((*match)[1].str());
   }
-  for (const auto* wrong : {"no password supplied", "invalid port number", "invalid integer value"}) {
+  for (const auto* wrong :
+       {"no password supplied", "invalid port number", "invalid integer value"}) {
     if (message.find(wrong) != std::string::npos) kind = ErrorKind::kMisconfigured;
   }
   return kind;
@@ -92,18 +94,20 @@ std::string without_location(std::string message) {
   return message;
 }
 
-// A password with an @, : or / that is not percent-encoded ends up in host or port, and from there in
-// libpq's error texts.
+// A password with an @, : or / that is not percent-encoded ends up in host or port, and from there
+// in libpq's error texts.
 void refuse_unescaped_password(const PQconninfoOption* option) {
   for (; option->keyword; ++option) {
     if (!option->val) continue;
     const std::string_view keyword = option->keyword;
     const std::string_view value = option->val;
     const bool odd_host = keyword == "host" && value.find('@') != std::string_view::npos;
-    const bool odd_port = keyword == "port" && value.find_first_not_of("0123456789,") != std::string_view::npos;
+    const bool odd_port =
+        keyword == "port" && value.find_first_not_of("0123456789,") != std::string_view::npos;
     if (odd_host || odd_port) {
-      throw IntegrationError(ErrorKind::kMisconfigured, "database.url",
-                             "host or port is not one; percent-encode the characters @ : / ? # in user and password");
+      throw IntegrationError(
+          ErrorKind::kMisconfigured, "database.url",
+          "host or port is not one; percent-encode the characters @ : / ? # in user and password");
     }
   }
 }
@@ -128,9 +132,15 @@ Params& Params::add(milliseconds interval) {
   return add(std::to_string(interval.count()) + " milliseconds");
 }
 
-Params& Params::add_array(std::span<const std::int64_t> numbers) { return add(number_array(numbers)); }
-Params& Params::add_array(std::span<const std::uint64_t> numbers) { return add(number_array(numbers)); }
-Params& Params::add_array(std::span<const feed::Slice> numbers) { return add(number_array(numbers)); }
+Params& Params::add_array(std::span<const std::int64_t> numbers) {
+  return add(number_array(numbers));
+}
+Params& Params::add_array(std::span<const std::uint64_t> numbers) {
+  return add(number_array(numbers));
+}
+Params& Params::add_array(std::span<const feed::Slice> numbers) {
+  return add(number_array(numbers));
+}
 
 Params& Params::add_array(std::span<const std::string> texts) {
   std::string array = "{";
@@ -183,7 +193,9 @@ std::int16_t Result::int2(int row, int column) const {
   return from_network<std::int16_t>(bytes(row, column, 2).data());
 }
 bool Result::boolean(int row, int column) const { return bytes(row, column, 1)[0] != 0; }
-double Result::float8(int row, int column) const { return std::bit_cast<double>(int8(row, column)); }
+double Result::float8(int row, int column) const {
+  return std::bit_cast<double>(int8(row, column));
+}
 
 core::WallTime Result::time(int row, int column) const {
   using namespace std::chrono;
@@ -208,8 +220,9 @@ Connection::Connection(const ConnectOptions& options)
   if (!given) {
     // libpq's text may quote the URL with its password.
     PQfreemem(complaint);
-    throw IntegrationError(ErrorKind::kMisconfigured, "database.url",
-                           "neither a postgresql:// URI nor a key=value string that libpq understands");
+    throw IntegrationError(
+        ErrorKind::kMisconfigured, "database.url",
+        "neither a postgresql:// URI nor a key=value string that libpq understands");
   }
   refuse_unescaped_password(given.get());
   // Defaults of ours come first; what the URL says overrides them.
@@ -256,7 +269,8 @@ Connection::Connection(const ConnectOptions& options)
     throw IntegrationError(refusal_of(message), "connect to PostgreSQL", message);
   }
   PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
-  PQsetNoticeProcessor(connection_.get(), [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(
+      connection_.get(), [](void*, const char*) {}, nullptr);
 }
 
 Connection::~Connection() = default;
@@ -294,7 +308,8 @@ void Connection::enqueue(const char* sql, std::string_view name, const Params& p
   const auto count = static_cast<int>(values.size());
   auto* connection = connection_.get();
   if (!prepared_) {
-    if (PQsendQueryParams(connection, sql, count, nullptr, values.data(), nullptr, nullptr, 1) == 0) {
+    if (PQsendQueryParams(connection, sql, count, nullptr, values.data(), nullptr, nullptr, 1) ==
+        0) {
       fail(nullptr);
     }
     ++pending_;
@@ -327,7 +342,8 @@ Result Connection::receive() {
   }
   const auto sync = next_result();
   if (!sync || PQresultStatus(sync.get()) != PGRES_PIPELINE_SYNC) fail(sync.get());
-  // COMMIT of a failed transaction succeeds as ROLLBACK; it cannot get here, since the failure came first.
+  // COMMIT of a failed transaction succeeds as ROLLBACK; it cannot get here, since the failure came
+  // first.
   busy_ = false;
   if (observe_) observe_(operation_, core::BootClock::now() - started_);
   return Result(std::move(rows));
@@ -348,7 +364,8 @@ std::vector<std::string> Connection::script(std::string_view operation, const st
     const auto status = PQresultStatus(result.get());
     if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE) fail(result.get());
     column.clear();
-    for (int i = 0; i < PQntuples(result.get()); ++i) column.emplace_back(PQgetvalue(result.get(), i, 0));
+    for (int i = 0; i < PQntuples(result.get()); ++i)
+      column.emplace_back(PQgetvalue(result.get(), i, 0));
   }
   return column;
 }

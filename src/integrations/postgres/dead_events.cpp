@@ -31,7 +31,7 @@ struct AggregateColumns {
 }  // namespace
 
 std::vector<relay::BlockedAggregate> DeadEvents::blocked(std::span<const feed::Slice> shards,
-                                                           std::size_t most) {
+                                                         std::size_t most) {
   const auto result = connection_->run(
       statements::kDeadOpen, Params().add_array(shards).add(static_cast<std::int64_t>(most)));
   std::vector<relay::BlockedAggregate> blocked;
@@ -52,7 +52,8 @@ std::vector<relay::BlockedAggregate> DeadEvents::blocked(std::span<const feed::S
 
 std::vector<relay::BlockedAggregate> DeadEvents::blocked_among(
     std::span<const relay::Aggregate> aggregates) {
-  const auto open = connection_->run(statements::kDeadOpenOf, AggregateColumns(aggregates).params());
+  const auto open =
+      connection_->run(statements::kDeadOpenOf, AggregateColumns(aggregates).params());
   std::vector<relay::BlockedAggregate> blocked;
   for (int i = 0; i < open.rows(); ++i) {
     blocked.push_back({{open.string(i, 1), open.string(i, 2)}, open.int8(i, 3)});
@@ -91,8 +92,8 @@ std::vector<feed::RowId> DeadEvents::park(std::span<const relay::ToPark> events,
 }
 
 relay::RetryRows DeadEvents::retryable(std::span<const feed::Slice> shards) {
-  const auto result =
-      connection_->run(statements::kDeadRetry, Params().add_array(shards).add(std::int64_t{kRetryRows}));
+  const auto result = connection_->run(statements::kDeadRetry,
+                                       Params().add_array(shards).add(std::int64_t{kRetryRows}));
   auto memory = std::make_shared<EventMemory>();
   memory->results.push_back(result.memory());
   relay::RetryRows rows;
@@ -123,7 +124,8 @@ void DeadEvents::fetch_large_payloads(relay::RetryRows& rows, EventMemory& memor
   for (int i = 0; i < result.rows(); ++i) payloads[result.int8(i, 0)] = result.text(i, 1);
   for (auto& row : rows.rows) {
     const auto found = payloads.find(row.event.id);
-    if (row.event.payload_is_elsewhere() && found != payloads.end()) row.event.payload = found->second;
+    if (row.event.payload_is_elsewhere() && found != payloads.end())
+      row.event.payload = found->second;
   }
   std::erase_if(rows.rows, [](const auto& row) { return row.event.payload_is_elsewhere(); });
 }
@@ -155,7 +157,8 @@ std::vector<relay::Aggregate> DeadEvents::release_followers(
     std::span<const relay::Aggregate> aggregates) {
   connection_->run(statements::kDeadRelease, AggregateColumns(aggregates).params());
   std::set<std::pair<std::string, std::string>> still;
-  for (auto& [aggregate, first] : blocked_among(aggregates)) still.emplace(aggregate.type, aggregate.id);
+  for (auto& [aggregate, first] : blocked_among(aggregates))
+    still.emplace(aggregate.type, aggregate.id);
   std::vector<relay::Aggregate> free;
   for (const auto& aggregate : aggregates) {
     if (!still.contains({aggregate.type, aggregate.id})) free.push_back(aggregate);
@@ -170,7 +173,8 @@ std::vector<relay::SkippedEvent> DeadEvents::skipped(std::span<const feed::Slice
       Params().add_array(shards).add(since ? since->time_since_epoch().count() : std::int64_t{0}));
   std::vector<relay::SkippedEvent> events;
   for (int i = 0; i < result.rows(); ++i) {
-    events.push_back({result.int8(i, 0), {result.string(i, 2), result.string(i, 3)}, result.time(i, 4)});
+    events.push_back(
+        {result.int8(i, 0), {result.string(i, 2), result.string(i, 3)}, result.time(i, 4)});
   }
   return events;
 }
@@ -182,11 +186,14 @@ std::vector<std::string> DeadEvents::missing_topics(std::span<const feed::Slice>
   return topics;
 }
 
-std::int64_t DeadEvents::topic_appeared(const std::string& topic, std::span<const feed::Slice> shards) {
+std::int64_t DeadEvents::topic_appeared(const std::string& topic,
+                                        std::span<const feed::Slice> shards) {
   std::int64_t released = 0;
   for (std::int64_t batch = kTopicBatch; batch == kTopicBatch; released += batch) {
-    batch = connection_->run(statements::kDeadTopicAppeared,
-                             Params().add(topic).add_array(shards).add(kTopicBatch)).rows();
+    batch = connection_
+                ->run(statements::kDeadTopicAppeared,
+                      Params().add(topic).add_array(shards).add(kTopicBatch))
+                .rows();
   }
   return released;
 }

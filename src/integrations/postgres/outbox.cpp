@@ -24,8 +24,8 @@ void append(const Result& result, int count, feed::RowId after, relay::OutboxRow
 
 }  // namespace
 
-std::optional<relay::OutboxRows> OutboxSource::small_window(const feed::Tick& a, const feed::Tick& b,
-                                                            feed::RowId after,
+std::optional<relay::OutboxRows> OutboxSource::small_window(const feed::Tick& a,
+                                                            const feed::Tick& b, feed::RowId after,
                                                             std::span<const feed::Slice> slices) {
   auto memory = std::make_shared<EventMemory>();
   relay::OutboxRows rows;
@@ -39,9 +39,9 @@ std::optional<relay::OutboxRows> OutboxSource::small_window(const feed::Tick& a,
   if (fresh.rows() > kPageRows) return std::nullopt;
   append(fresh, fresh.rows(), after, rows, *memory);
   if (const auto late = feed::late_xids(a.snapshot, b.snapshot); !late.empty()) {
-    const auto found = connection_->run(statements::kSmallWindowLate,
-                                        Params().add_array(std::span<const feed::Xid>(late))
-                                            .add(mask_).add_array(slices));
+    const auto found = connection_->run(
+        statements::kSmallWindowLate,
+        Params().add_array(std::span<const feed::Xid>(late)).add(mask_).add_array(slices));
     if (fresh.rows() + found.rows() > kPageRows) return std::nullopt;
     append(found, found.rows(), after, rows, *memory);
   }

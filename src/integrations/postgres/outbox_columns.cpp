@@ -42,7 +42,8 @@ relay::OutboxRow decode_event(const Result& result, int row, EventMemory& memory
   event.tenant = optional_text(C::kTenant);
   event.content_type = result.text(row, C::kContentType);
   event.payload = optional_text(C::kPayload);
-  if (!result.is_null(row, C::kPayloadBytes)) event.payload_bytes = result.int4(row, C::kPayloadBytes);
+  if (!result.is_null(row, C::kPayloadBytes))
+    event.payload_bytes = result.int4(row, C::kPayloadBytes);
   if (!result.is_null(row, C::kHeaders)) {
     event.headers = decode_headers(result.text(row, C::kHeaders), memory);
   }

@@ -1,5 +1,5 @@
-// The columns every statement that returns events has in common, in their order, and how they become a
-// row. Headers are decoded into memory of the batch.
+// The columns every statement that returns events has in common, in their order, and how they
+// become a row. Headers are decoded into memory of the batch.
 #pragma once
 
 #include <deque>
@@ -13,8 +13,20 @@ namespace relevo::postgres {
 
 struct EventColumns {
   enum : int {
-    kId, kShard, kEventId, kAggregateType, kAggregateId, kEventType, kTopic, kTenant, kContentType,
-    kPayload, kPayloadBytes, kHeaders, kCreatedAt, kCount
+    kId,
+    kShard,
+    kEventId,
+    kAggregateType,
+    kAggregateId,
+    kEventType,
+    kTopic,
+    kTenant,
+    kContentType,
+    kPayload,
+    kPayloadBytes,
+    kHeaders,
+    kCreatedAt,
+    kCount
   };
 };
 

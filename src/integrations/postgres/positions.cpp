@@ -46,13 +46,16 @@ std::vector<feed::Tick> TickSource::find_ticks(std::span<const feed::TickId> ids
   return ticks;
 }
 
-std::vector<feed::Held> PositionStore::take(const std::string& holder, std::chrono::milliseconds ttl,
-                                            int most) {
+std::vector<feed::Held> PositionStore::take(const std::string& holder,
+                                            std::chrono::milliseconds ttl, int most) {
   const auto result = connection_->run(
-      statements::kTake, Params().add(holder).add(ttl).add(std::int64_t{most}).add(std::int64_t{shards_}));
+      statements::kTake,
+      Params().add(holder).add(ttl).add(std::int64_t{most}).add(std::int64_t{shards_}));
   std::vector<feed::Held> taken;
   for (int i = 0; i < result.rows(); ++i) {
-    taken.push_back({static_cast<feed::Slice>(result.int2(i, 0)), result.int8(i, 1), result.int8(i, 2),
+    taken.push_back({static_cast<feed::Slice>(result.int2(i, 0)),
+                     result.int8(i, 1),
+                     result.int8(i, 2),
                      {result.int8(i, 3), result.int8(i, 4), result.int8(i, 5), result.int8(i, 6)}});
   }
   return taken;
@@ -91,7 +94,9 @@ std::vector<feed::PositionRow> PositionStore::read() {
   const auto result = connection_->run(statements::kPositions);
   std::vector<feed::PositionRow> rows;
   for (int i = 0; i < result.rows(); ++i) {
-    rows.push_back({{static_cast<feed::Slice>(result.int2(i, 0)), result.int8(i, 3), result.int8(i, 5),
+    rows.push_back({{static_cast<feed::Slice>(result.int2(i, 0)),
+                     result.int8(i, 3),
+                     result.int8(i, 5),
                      {result.int8(i, 6), result.int8(i, 7), result.int8(i, 8), result.int8(i, 9)}},
                     result.is_null(i, 2) ? std::string() : result.string(i, 2),
                     !result.boolean(i, 4)});
@@ -109,8 +114,9 @@ std::vector<feed::Slice> LeaseStore::renew(const std::string& holder,
 }
 
 void LeaseStore::heartbeat(const std::string& holder, std::chrono::milliseconds ttl) {
-  connection_.run(statements::kHeartbeat,
-                  Params().add(holder).add(info_.version).add(info_.host).add(info_.roles).add(ttl));
+  connection_.run(
+      statements::kHeartbeat,
+      Params().add(holder).add(info_.version).add(info_.host).add(info_.roles).add(ttl));
 }
 
 std::vector<std::string> LeaseStore::alive(std::chrono::milliseconds ttl) {

@@ -1,5 +1,6 @@
-// A fault of infrastructure, translated from the library that met it by exactly one function per adapter.
-// The kind says what the caller does; loops and thread entries catch it, nobody in between.
+// A fault of infrastructure, translated from the library that met it by exactly one function per
+// adapter. The kind says what the caller does; loops and thread entries catch it, nobody in
+// between.
 #pragma once
 
 #include <stdexcept>

@@ -12,7 +12,9 @@ namespace relevo::core {
 
 class Heartbeat {
  public:
-  void beat(BootTime now) { last_.store(now.time_since_epoch().count(), std::memory_order_relaxed); }
+  void beat(BootTime now) {
+    last_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  }
   void rest() { last_.store(0, std::memory_order_relaxed); }
 
   std::optional<std::chrono::nanoseconds> age(BootTime now) const {

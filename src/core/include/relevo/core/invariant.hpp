@@ -11,9 +11,9 @@ namespace relevo::core {
 
 }  // namespace relevo::core
 
-#define RELEVO_INVARIANT(condition, why)                                                \
-  do {                                                                                  \
-    if (!(condition)) [[unlikely]] {                                                    \
-      ::relevo::core::invariant_broken(#condition, (why), __FILE__, __LINE__);          \
-    }                                                                                   \
+#define RELEVO_INVARIANT(condition, why)                                       \
+  do {                                                                         \
+    if (!(condition)) [[unlikely]] {                                           \
+      ::relevo::core::invariant_broken(#condition, (why), __FILE__, __LINE__); \
+    }                                                                          \
   } while (false)

@@ -1,5 +1,5 @@
-// Port to the log: one event = one line, written where it is handled; keys and ids, never payloads or
-// secrets. error = a person must act, warn = degraded, info = life cycle, debug = each item.
+// Port to the log: one event = one line, written where it is handled; keys and ids, never payloads
+// or secrets. error = a person must act, warn = degraded, info = life cycle, debug = each item.
 // Implementations are thread-safe.
 #pragma once
 

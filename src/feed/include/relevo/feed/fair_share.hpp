@@ -6,8 +6,8 @@
 
 namespace relevo::feed {
 
-// alive: every living replica once, in an order all replicas agree on. A holder that is not among them
-// gets none.
+// alive: every living replica once, in an order all replicas agree on. A holder that is not among
+// them gets none.
 int fair_share(std::span<const std::string> alive, const std::string& holder, int slices);
 
 }  // namespace relevo::feed

@@ -1,7 +1,7 @@
-// Renews leases on a thread and a connection of its own, so that a slow batch never costs a lease, and
-// tells until when each may be trusted: start of the last successful renewal + time to live - margin,
-// by a clock that counts on through suspend. Also keeps the list of living replicas fresh, so that the
-// slices of one that leaves are taken within a second.
+// Renews leases on a thread and a connection of its own, so that a slow batch never costs a lease,
+// and tells until when each may be trusted: start of the last successful renewal + time to live -
+// margin, by a clock that counts on through suspend. Also keeps the list of living replicas fresh,
+// so that the slices of one that leaves are taken within a second.
 //
 // hold(), drop(), trusted() and alive() may be called from any thread.
 #pragma once

@@ -1,6 +1,6 @@
 // Port: position rows with their leases. Slices are shared out by these rows alone; time is the
-// database's. Each call is one transaction; throws core::IntegrationError. Not thread-safe: one store
-// has one connection.
+// database's. Each call is one transaction; throws core::IntegrationError. Not thread-safe: one
+// store has one connection.
 #pragma once
 
 #include <chrono>
@@ -29,7 +29,8 @@ class PositionStore {
 
   // Takes up to `most` slices whose lease has lapsed; raises their epoch in the same statement that
   // reads their position.
-  virtual std::vector<Held> take(const std::string& holder, std::chrono::milliseconds ttl, int most) = 0;
+  virtual std::vector<Held> take(const std::string& holder, std::chrono::milliseconds ttl,
+                                 int most) = 0;
 
   // Writes `held.position` where epoch and version still match; returns the slices written, whose
   // version is one higher now.

@@ -13,7 +13,8 @@ using TickId = std::int64_t;
 
 struct Tick {
   TickId id = 0;
-  std::int64_t fingerprint = 0;  // random; tells this tick from one of the same number in another history
+  std::int64_t fingerprint =
+      0;  // random; tells this tick from one of the same number in another history
   Snapshot snapshot;
 };
 

@@ -1,11 +1,12 @@
-// Reads a table as a stream, one window (a, b] after the other: rows visible in tick b and not in tick
-// a, in the order of their ids, for the slices this replica holds. Slices that stand at the same place
-// form a group and are read by one query; a slice that was just taken over catches up in a group of its
-// own and joins the others where they meet.
+// Reads a table as a stream, one window (a, b] after the other: rows visible in tick b and not in
+// tick a, in the order of their ids, for the slices this replica holds. Slices that stand at the
+// same place form a group and are read by one query; a slice that was just taken over catches up in
+// a group of its own and joins the others where they meet.
 //
-// Pure control: which statement comes next. Rows pass through untouched, so the outbox and the jobs use
-// the same reader. One thread; borrows ticker and source for its life. Any exception from the source
-// leaves the reader to be cleared: clear(), then add() the slices again at their saved positions.
+// Pure control: which statement comes next. Rows pass through untouched, so the outbox and the jobs
+// use the same reader. One thread; borrows ticker and source for its life. Any exception from the
+// source leaves the reader to be cleared: clear(), then add() the slices again at their saved
+// positions.
 #pragma once
 
 #include <algorithm>
@@ -26,8 +27,9 @@ namespace relevo::feed {
 // What one read found. Rows: a movable container of rows that carry their slice and id.
 template <class Rows>
 struct Page {
-  Rows rows;                        // ascending by id
-  std::optional<RowId> scanned_to;  // last id the scan looked at, ours or not; nullopt: end of table
+  Rows rows;  // ascending by id
+  std::optional<RowId>
+      scanned_to;  // last id the scan looked at, ours or not; nullopt: end of table
 };
 
 // Port. Each call is one transaction; throws core::IntegrationError.
@@ -43,8 +45,8 @@ class WindowSource {
   // An id below which the window has no row; bounded work however much the table retains.
   virtual RowId lower_bound(const Tick& a, const Tick& b) = 0;
 
-  // Asks for the page of ids > after; the answer is fetched by receive_page(), so that the server works
-  // while the caller handles the page before. At most one is outstanding.
+  // Asks for the page of ids > after; the answer is fetched by receive_page(), so that the server
+  // works while the caller handles the page before. At most one is outstanding.
   virtual void request_page(const Tick& a, const Tick& b, RowId after,
                             std::span<const Slice> slices) = 0;
   virtual Page<Rows> receive_page() = 0;
@@ -76,8 +78,8 @@ class WindowReader {
     return true;
   }
 
-  // Stops reading a slice. A page that was already read may still hold rows of it: the caller, who no
-  // longer holds the slice, drops them.
+  // Stops reading a slice. A page that was already read may still hold rows of it: the caller, who
+  // no longer holds the slice, drops them.
   void remove(Slice slice) {
     settle();
     for (auto group = groups_.begin(); group != groups_.end(); ++group) {
@@ -115,7 +117,8 @@ class WindowReader {
 
   // Reads the next piece of one open window, the groups in turn. Requires has_window().
   Delivery<Rows> step() {
-    auto group = std::find_if(groups_.begin(), groups_.end(), [](const Group& g) { return g.a != g.b; });
+    auto group =
+        std::find_if(groups_.begin(), groups_.end(), [](const Group& g) { return g.a != g.b; });
     RELEVO_INVARIANT(group != groups_.end(), "step() needs an open window");
     auto delivery = group->paged ? next_page(*group) : first_look(*group);
     groups_.splice(groups_.end(), groups_, group);

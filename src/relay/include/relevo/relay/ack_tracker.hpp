@@ -46,7 +46,7 @@ class AckTracker {
 
   feed::Position position_;
   std::deque<Entry> entries_;
-  std::uint64_t first_ = 0;  // number of entries_.front()
+  std::uint64_t first_ = 0;                                     // number of entries_.front()
   std::deque<std::pair<std::uint64_t, feed::Position>> marks_;  // reached when first_ gets there
 };
 

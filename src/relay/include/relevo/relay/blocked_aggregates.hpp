@@ -1,8 +1,8 @@
-// The aggregates of the held shards that have a dead event, so that their later events queue behind it,
-// and the events a person chose to skip. A mirror of relevo.dead_event for the shards held; aggregates
-// are kept as 64-bit hashes (two that collide would queue behind each other, nothing worse).
-// Bounded: beyond kMost aggregates it is no longer complete, and the table must be asked about those of
-// each delivery (learn). Not thread-safe.
+// The aggregates of the held shards that have a dead event, so that their later events queue behind
+// it, and the events a person chose to skip. A mirror of relevo.dead_event for the shards held;
+// aggregates are kept as 64-bit hashes (two that collide would queue behind each other, nothing
+// worse). Bounded: beyond kMost aggregates it is no longer complete, and the table must be asked
+// about those of each delivery (learn). Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ class BlockedAggregates {
   void block(std::uint64_t aggregate, feed::RowId from);
   void release(std::uint64_t aggregate);
   bool complete() const { return complete_; }
-  // What the table says about the aggregates of the delivery at hand; replaces what was learnt before.
+  // What the table says about the aggregates of the delivery at hand; replaces what was learnt
+  // before.
   void learn(std::unordered_map<std::uint64_t, feed::RowId> first) { learnt_ = std::move(first); }
   void skip(feed::RowId id) { skipped_.insert(id); }
   void clear();

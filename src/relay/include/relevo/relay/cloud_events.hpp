@@ -1,7 +1,7 @@
 // Outbox row -> Kafka record in CloudEvents 1.0 binary content mode.
-// Source: CloudEvents spec v1.0.2, "Kafka Protocol Binding", section 3.2: attributes as headers with
-// the prefix ce_, content-type without; a record without value is a tombstone.
-// One thread: the record's views point into buffers that the next call overwrites.
+// Source: CloudEvents spec v1.0.2, "Kafka Protocol Binding", section 3.2: attributes as headers
+// with the prefix ce_, content-type without; a record without value is a tombstone. One thread: the
+// record's views point into buffers that the next call overwrites.
 #pragma once
 
 #include <string>

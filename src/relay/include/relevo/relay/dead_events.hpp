@@ -1,6 +1,6 @@
-// Port: events that cannot be published, and those of the same aggregate that queue behind them. Rows
-// of this table count as done for a position, so each call has committed when it returns. Every change
-// is fenced by the shard's epoch. Throws core::IntegrationError. Not thread-safe.
+// Port: events that cannot be published, and those of the same aggregate that queue behind them.
+// Rows of this table count as done for a position, so each call has committed when it returns.
+// Every change is fenced by the shard's epoch. Throws core::IntegrationError. Not thread-safe.
 #pragma once
 
 #include <span>
@@ -20,15 +20,16 @@ inline constexpr std::string_view kUnknownTopic = "unknown_topic";
 inline constexpr std::string_view kUnauthorized = "unauthorized";
 inline constexpr std::string_view kRejected = "rejected";
 inline constexpr std::string_view kQueuedBehind = "queued_behind";
-inline constexpr std::string_view kProducerLost = "producer_lost";  // metric only: sent again, never parked
+inline constexpr std::string_view kProducerLost =
+    "producer_lost";  // metric only: sent again, never parked
 }  // namespace reason
 
 struct ToPark {
   feed::RowId id = 0;
   feed::Slice shard = 0;
   std::string_view reason;
-  std::string target;       // topic it was to go to; empty: none
-  std::string error;        // for a person, without payload
+  std::string target;  // topic it was to go to; empty: none
+  std::string error;   // for a person, without payload
 };
 
 struct Aggregate {
@@ -70,7 +71,8 @@ class DeadEvents {
   virtual ~DeadEvents() = default;
 
   // Aggregates with a dead event, at most so many.
-  virtual std::vector<BlockedAggregate> blocked(std::span<const feed::Slice> shards, std::size_t most) = 0;
+  virtual std::vector<BlockedAggregate> blocked(std::span<const feed::Slice> shards,
+                                                std::size_t most) = 0;
   // Those of them that are blocked.
   virtual std::vector<BlockedAggregate> blocked_among(std::span<const Aggregate> aggregates) = 0;
 
@@ -84,7 +86,8 @@ class DeadEvents {
   // Removes published ones; returns their aggregates.
   virtual std::vector<Aggregate> published(std::span<const feed::RowId> ids) = 0;
   virtual void refused(std::span<const Refused> events) = 0;
-  // Releases what only queued behind an event that is gone. Returns the aggregates that have none left.
+  // Releases what only queued behind an event that is gone. Returns the aggregates that have none
+  // left.
   virtual std::vector<Aggregate> release_followers(std::span<const Aggregate> aggregates) = 0;
 
   // Events a person chose not to publish since then.
@@ -94,7 +97,8 @@ class DeadEvents {
   // Topics that parked events wait for.
   virtual std::vector<std::string> missing_topics(std::span<const feed::Slice> shards) = 0;
   // Releases what waited for this topic; returns how many events.
-  virtual std::int64_t topic_appeared(const std::string& topic, std::span<const feed::Slice> shards) = 0;
+  virtual std::int64_t topic_appeared(const std::string& topic,
+                                      std::span<const feed::Slice> shards) = 0;
 };
 
 }  // namespace relevo::relay

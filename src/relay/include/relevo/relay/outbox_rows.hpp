@@ -29,8 +29,8 @@ struct OutboxRow {
   std::optional<std::string_view> topic;  // nullopt: by the configured template
   std::optional<std::string_view> tenant;
   std::string_view content_type;
-  std::optional<std::string_view> payload;     // nullopt: tombstone, or not read along
-  std::optional<std::int32_t> payload_bytes;   // nullopt: tombstone
+  std::optional<std::string_view> payload;    // nullopt: tombstone, or not read along
+  std::optional<std::int32_t> payload_bytes;  // nullopt: tombstone
   std::span<const Header> headers;
   core::WallTime created_at;
 

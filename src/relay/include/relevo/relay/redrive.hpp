@@ -1,6 +1,6 @@
-// Publishes dead events that were released (by a person, or because their topic appeared), in the order
-// of their aggregate, and lets the aggregate flow again when none is left. One thread; borrows
-// everything.
+// Publishes dead events that were released (by a person, or because their topic appeared), in the
+// order of their aggregate, and lets the aggregate flow again when none is left. One thread;
+// borrows everything.
 #pragma once
 
 #include <optional>

@@ -1,9 +1,9 @@
-// The relay of one replica: takes its share of the shards, reads what was committed to their outbox,
-// publishes it in order, and saves how far everything is acknowledged or parked.
+// The relay of one replica: takes its share of the shards, reads what was committed to their
+// outbox, publishes it in order, and saves how far everything is acknowledged or parked.
 //
-// Guarantees at-least-once delivery and, per aggregate, the order of first occurrences, across crashes
-// of the relay, the broker and PostgreSQL (docs/guarantees.md). Neither PostgreSQL nor Kafka being away
-// ends it: it waits and goes on.
+// Guarantees at-least-once delivery and, per aggregate, the order of first occurrences, across
+// crashes of the relay, the broker and PostgreSQL (docs/guarantees.md). Neither PostgreSQL nor
+// Kafka being away ends it: it waits and goes on.
 //
 // One thread does everything, so that no state is shared: PostgreSQL works on the next page and
 // librdkafka's own threads send while it hands over the page before. Leases are renewed elsewhere

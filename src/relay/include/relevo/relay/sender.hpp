@@ -76,7 +76,7 @@ class Sender {
   std::optional<feed::Delivery<OutboxRows>> delivery_;
   // The tenures it was read for. A shard that was lost and taken again since stands elsewhere.
   std::vector<std::pair<feed::Slice, std::uint64_t>> read_for_;
-  std::size_t next_ = 0;  // row to be sent next
+  std::size_t next_ = 0;                                      // row to be sent next
   std::vector<std::pair<feed::RowId, std::string>> fetched_;  // large payloads of the rows ahead
 
   std::vector<ToPark> to_park_;

@@ -1,5 +1,5 @@
-// The shards this replica holds: lease, what is on its way, and the position up to which all is done.
-// Keeps reader, lease keeper and position rows in step. One thread (the relay's).
+// The shards this replica holds: lease, what is on its way, and the position up to which all is
+// done. Keeps reader, lease keeper and position rows in step. One thread (the relay's).
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ using OutboxReader = feed::WindowReader<OutboxRows>;
 struct Shard {
   explicit Shard(feed::Held h) : held(h), sent(h.position) {}
 
-  feed::Held held;     // as its row stands
+  feed::Held held;  // as its row stands
   AckTracker sent;
   bool leaving = false;          // to be handed back once nothing of it is on its way
   std::uint64_t generation = 0;  // tells tickets of this tenure from those of earlier ones

@@ -19,7 +19,8 @@ struct Database {
   Secret url{"postgresql:///relevo"};
   // File whose content is used as password; for Kubernetes secrets. Empty: none.
   std::string password_file;
-  // Prepared statements plan once per connection. off: for PgBouncer before 1.21 in transaction mode.
+  // Prepared statements plan once per connection. off: for PgBouncer before 1.21 in transaction
+  // mode.
   bool prepared_statements = true;
   milliseconds connect_timeout{5'000};
   // A statement without an answer for this long counts as a lost connection.
@@ -39,7 +40,8 @@ struct Kafka {
   std::map<std::string, std::string> properties;
   // Properties whose value is read from a file (passwords): name -> path.
   std::map<std::string, std::string> property_files;
-  // For trying things out: a broker inside this process (librdkafka's mock cluster). It keeps nothing.
+  // For trying things out: a broker inside this process (librdkafka's mock cluster). It keeps
+  // nothing.
   bool embedded = false;
 };
 
@@ -55,16 +57,18 @@ struct Relay {
   milliseconds lease_ttl{10'000};
   // How often positions are saved; what was published since is published again after a crash.
   milliseconds save_interval{250};
-  // Looking for new events: shortest interval under load, longest when idle (the latency of the first
-  // event after a pause; a look costs some 50 µs of PostgreSQL).
+  // Looking for new events: shortest interval under load, longest when idle (the latency of the
+  // first event after a pause; a look costs some 50 µs of PostgreSQL).
   milliseconds poll_min{1};
   milliseconds poll_max{25};
-  // Events handed to Kafka and not yet acknowledged. Bounds memory and the duplicates after a crash.
+  // Events handed to Kafka and not yet acknowledged. Bounds memory and the duplicates after a
+  // crash.
   std::int64_t max_in_flight = 20'000;
 };
 
 struct Http {
-  // Where /livez, /readyz, /metrics are served. Port 0: any free one, printed at start. Empty: no HTTP.
+  // Where /livez, /readyz, /metrics are served. Port 0: any free one, printed at start. Empty: no
+  // HTTP.
   std::string listen = "0.0.0.0:9464";
 };
 
@@ -80,7 +84,8 @@ struct Shutdown {
 
 struct Config {
   std::vector<std::string> roles{"relay"};
-  std::string instance;  // name of this replica in relevo.replica; empty: host name and a random suffix
+  std::string
+      instance;  // name of this replica in relevo.replica; empty: host name and a random suffix
   Database database;
   Kafka kafka;
   Relay relay;

@@ -1,6 +1,7 @@
-// Puts the configuration together: defaults, then the YAML file, then RELEVO_* variables; later wins.
-// Reports every problem at once, those of validate() included, each with the file and line or the variable
-// that set the value. Reads files, touches nothing else; the config is usable only when ok().
+// Puts the configuration together: defaults, then the YAML file, then RELEVO_* variables; later
+// wins. Reports every problem at once, those of validate() included, each with the file and line or
+// the variable that set the value. Reads files, touches nothing else; the config is usable only
+// when ok().
 #pragma once
 
 #include <map>
@@ -23,7 +24,7 @@ struct Source {
 struct LoadResult {
   Config config;
   std::vector<Problem> errors;
-  std::vector<Problem> warnings;  // variables that look like ours and mean nothing
+  std::vector<Problem> warnings;    // variables that look like ours and mean nothing
   std::optional<std::string> file;  // the one that was read
 
   bool ok() const { return errors.empty(); }

@@ -1,5 +1,6 @@
-// The effective configuration for people (`relevo check`) and for tools, with secrets shown as ***. The YAML form
-// can be loaded again. What cannot be understood as free of secrets is hidden rather than shown.
+// The effective configuration for people (`relevo check`) and for tools, with secrets shown as ***.
+// The YAML form can be loaded again. What cannot be understood as free of secrets is hidden rather
+// than shown.
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
-// One complaint about the configuration: where to look ("config/relevo.yaml:12", "RELEVO_HTTP_LISTEN", or
-// the key when its value is the default) and what to change. Never contains the value of a secret.
+// One complaint about the configuration: where to look ("config/relevo.yaml:12",
+// "RELEVO_HTTP_LISTEN", or the key when its value is the default) and what to change. Never
+// contains the value of a secret.
 #pragma once
 
 #include <string>

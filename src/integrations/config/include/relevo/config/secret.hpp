@@ -1,5 +1,5 @@
-// A string that cannot be printed by accident: no conversion, no stream operator; reveal() is easy to
-// search for.
+// A string that cannot be printed by accident: no conversion, no stream operator; reveal() is easy
+// to search for.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// Reads a secret from a file, such as a mounted Kubernetes secret. Line ends after it are not part of it.
+// Reads a secret from a file, such as a mounted Kubernetes secret. Line ends after it are not part
+// of it.
 #pragma once
 
 #include <string>

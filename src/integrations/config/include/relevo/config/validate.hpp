@@ -1,6 +1,6 @@
-// The rules a configuration must obey, cross-field rules included. Pure: opens no file and no connection.
-// Returns all problems at once; where is the key. load() already includes these: call it only for a Config
-// changed afterwards, by a command line option say.
+// The rules a configuration must obey, cross-field rules included. Pure: opens no file and no
+// connection. Returns all problems at once; where is the key. load() already includes these: call
+// it only for a Config changed afterwards, by a command line option say.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,5 @@
-// What a probe answers: the checks behind it, each with its name and, when it fails, the reason. Reasons are
-// served to anyone who asks: no addresses of others, no secrets.
+// What a probe answers: the checks behind it, each with its name and, when it fails, the reason.
+// Reasons are served to anyone who asks: no addresses of others, no secrets.
 #pragma once
 
 #include <algorithm>

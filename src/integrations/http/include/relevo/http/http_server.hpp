@@ -1,9 +1,9 @@
-// Serves /livez, /readyz (200 or 503), /metrics and an index page. For probes and scrapes inside a cluster:
-// no authentication, nothing that changes anything. Each connection takes one request, so that idle ones
-// cannot hold the few threads against the next probe.
-// The endpoints are called from the server's threads, several at once, between start() and stop(); what they
-// throw becomes a 500 without its text. start() throws core::IntegrationError (kMisconfigured) when it cannot
-// listen. Can be started again after a stop.
+// Serves /livez, /readyz (200 or 503), /metrics and an index page. For probes and scrapes inside a
+// cluster: no authentication, nothing that changes anything. Each connection takes one request, so
+// that idle ones cannot hold the few threads against the next probe. The endpoints are called from
+// the server's threads, several at once, between start() and stop(); what they throw becomes a 500
+// without its text. start() throws core::IntegrationError (kMisconfigured) when it cannot listen.
+// Can be started again after a stop.
 #pragma once
 
 #include <cstdint>

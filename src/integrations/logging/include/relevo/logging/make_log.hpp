@@ -1,8 +1,8 @@
-// The log of the process: one line per event on a file descriptor, JSON or text. Whatever an event contains,
-// it stays one valid UTF-8 line and cannot control a terminal.
-// Never throws and never holds the caller up for long: when nobody reads the other end, or it is closed,
-// lines are dropped and counted, and the count is logged once it takes lines again. Thread-safe.
-// The descriptor is borrowed for the life of the log. SIGPIPE has to be ignored by the process.
+// The log of the process: one line per event on a file descriptor, JSON or text. Whatever an event
+// contains, it stays one valid UTF-8 line and cannot control a terminal. Never throws and never
+// holds the caller up for long: when nobody reads the other end, or it is closed, lines are dropped
+// and counted, and the count is logged once it takes lines again. Thread-safe. The descriptor is
+// borrowed for the life of the log. SIGPIPE has to be ignored by the process.
 #pragma once
 
 #include <chrono>

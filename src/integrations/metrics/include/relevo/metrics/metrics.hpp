@@ -1,6 +1,6 @@
-// The metrics of the process for Prometheus; docs/metrics.md lists them. Every series exists from the first
-// scrape, with 0, so that rates and absence can be alerted on; label values are closed sets ("other" catches
-// the rest). Thread-safe; the verbs never throw.
+// The metrics of the process for Prometheus; docs/metrics.md lists them. Every series exists from
+// the first scrape, with 0, so that rates and absence can be alerted on; label values are closed
+// sets ("other" catches the rest). Thread-safe; the verbs never throw.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,8 @@ namespace relevo::metrics {
 class Metrics final : public relay::Metrics {
  public:
   // query_names: the statements that query_finished() will name. Borrows clock for its life.
-  Metrics(std::string_view version, std::span<const std::string_view> query_names, const core::Clock& clock);
+  Metrics(std::string_view version, std::span<const std::string_view> query_names,
+          const core::Clock& clock);
   ~Metrics() override;
 
   void published(std::span<const std::chrono::microseconds> end_to_end) override;

@@ -1,8 +1,8 @@
 // One connection to PostgreSQL and the only place that speaks libpq's wire calls.
 //
 // Every statement runs as one pipelined transaction: BEGIN ISOLATION LEVEL READ COMMITTED, planner
-// settings pinned, the statement, COMMIT, in one round trip. Nothing of a session is relied on, so a
-// pooler in transaction mode may stand between. Results count only after the COMMIT was answered.
+// settings pinned, the statement, COMMIT, in one round trip. Nothing of a session is relied on, so
+// a pooler in transaction mode may stand between. Results count only after the COMMIT was answered.
 //
 // Any error leaves the connection broken: throw it away and make a new one. Not thread-safe.
 // libpq directly, not libpqxx: docs/adr/0002-libpq.md.
@@ -37,7 +37,8 @@ struct ConnectOptions {
   std::function<void(std::string_view, std::chrono::nanoseconds)> observe;
 };
 
-// A named statement from sql/statements/; the name is prepared statement, metric label and error text.
+// A named statement from sql/statements/; the name is prepared statement, metric label and error
+// text.
 struct Statement {
   std::string_view name;
   const char* text;
@@ -63,8 +64,8 @@ class Params {
   std::vector<std::optional<std::string>> values_;
 };
 
-// Rows in binary form. Columns are read by their position; one whose width does not fit the type asked
-// for is a core::IntegrationError.
+// Rows in binary form. Columns are read by their position; one whose width does not fit the type
+// asked for is a core::IntegrationError.
 class Result {
  public:
   Result() = default;
@@ -93,8 +94,8 @@ class Result {
 
 class Connection {
  public:
-  // Throws core::IntegrationError: kMisconfigured when waiting would not help (unreadable URL, wrong
-  // password, no such database or role), else kDisconnected.
+  // Throws core::IntegrationError: kMisconfigured when waiting would not help (unreadable URL,
+  // wrong password, no such database or role), else kDisconnected.
   explicit Connection(const ConnectOptions& options);
   ~Connection();
   Connection(const Connection&) = delete;

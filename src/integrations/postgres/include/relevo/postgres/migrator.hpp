@@ -1,5 +1,5 @@
-// Brings the schema relevo to the version this program knows. Each migration is one transaction under
-// an advisory lock, so any number of replicas may start at once. Errors as Connection.
+// Brings the schema relevo to the version this program knows. Each migration is one transaction
+// under an advisory lock, so any number of replicas may start at once. Errors as Connection.
 #pragma once
 
 #include <functional>
@@ -43,8 +43,8 @@ class Migrator {
   SchemaState state();
   std::vector<MigrationStatus> status();
 
-  // Applies what is pending; tells each version and name. `shards` is set while no relay has run yet;
-  // afterwards another number is kMisconfigured.
+  // Applies what is pending; tells each version and name. `shards` is set while no relay has run
+  // yet; afterwards another number is kMisconfigured.
   void migrate(int shards, const std::function<void(int, std::string_view)>& applied);
 
  private:

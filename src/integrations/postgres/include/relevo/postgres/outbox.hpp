@@ -1,4 +1,5 @@
-// Reading the outbox: windows and pages for the relay, in binary form, as views into libpq's memory.
+// Reading the outbox: windows and pages for the relay, in binary form, as views into libpq's
+// memory.
 #pragma once
 
 #include <memory>
@@ -30,7 +31,8 @@ class OutboxSource final : public feed::WindowSource<relay::OutboxRows> {
 
 class PayloadSource final : public relay::PayloadSource {
  public:
-  explicit PayloadSource(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  explicit PayloadSource(std::shared_ptr<Connection> connection)
+      : connection_(std::move(connection)) {}
 
   std::vector<std::pair<feed::RowId, std::string>> payloads(
       std::span<const feed::RowId> ids) override;

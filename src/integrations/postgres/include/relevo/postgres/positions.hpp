@@ -1,5 +1,6 @@
 // Ticks, positions and leases in PostgreSQL: the ports of src/feed over the tables relevo.tick,
-// relevo.position and relevo.replica. Each object owns or borrows one connection; errors as Connection.
+// relevo.position and relevo.replica. Each object owns or borrows one connection; errors as
+// Connection.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,8 @@ namespace relevo::postgres {
 // connection: shared with the reader of the same session, which receives its page before a look.
 class TickSource final : public feed::TickSource {
  public:
-  explicit TickSource(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  explicit TickSource(std::shared_ptr<Connection> connection)
+      : connection_(std::move(connection)) {}
 
   std::string probe() override;
   std::optional<feed::Tick> next_tick() override;

@@ -33,11 +33,12 @@ void Redrive::load(DeadEvents& dead) {
 }
 
 void Redrive::work(DeadEvents& dead) {
-  if (!busy() && !(published_.empty() && refused_.empty())) finish(dead);
+  if (!busy()) settle(dead);
   const auto now = to_.clock.now();
   if (busy() || now < next_look_) return;
   next_look_ = now + kLookEvery;
-  if (!to_.blocked.complete() && now >= next_reload_) load(dead);  // by now they may all fit
+  // The table has the last word: a former holder of a shard may have removed a row since.
+  if (to_.blocked.any() && now >= next_reload_) load(dead);
   look_for_skipped(dead);
   if (to_.blocked.any() && now >= next_topic_look_) {
     next_topic_look_ = now + kTopicLookEvery;
@@ -111,7 +112,7 @@ void Redrive::report(const Report& report) {
   }
 }
 
-void Redrive::finish(DeadEvents& dead) {
+void Redrive::settle(DeadEvents& dead) {
   for (const auto& event : refused_) {
     to_.metrics.publish_failed(event.reason, 1);
     to_.log.warn("released event refused again",

@@ -86,6 +86,7 @@ void Relay::start_over() {
   }
   sender_.settle_reports(*session.dead);
   sender_.clear();
+  redrive_.settle(*session.dead);
   redrive_.clear();
   shards_.save(*session.positions, reader);
   shards_.resume(*session.positions, reader);
@@ -207,7 +208,7 @@ void Relay::drain() {
     if (!connected_) connected_.emplace(to_.connect());
     auto& [session, ticker, reader] = *connected_;
     sender_.settle_reports(*session.dead);
-    redrive_.work(*session.dead);
+    redrive_.settle(*session.dead);
     shards_.save(*session.positions, reader);
     shards_.release_all(*session.positions);
     to_.log.info("leases handed back", {{"unacknowledged", left}});

@@ -105,6 +105,13 @@ TEST_F(Redriving, LetsTheAggregateFlowWhenItsOnlyDeadEventIsSkipped) {
   EXPECT_FALSE(blocked.blocks(a, 5));
 }
 
+TEST_F(Redriving, LetsTheAggregateFlowWhenAFormerHolderRemovedItsDeadEvent) {
+  dead.blocked_ = {{{"order", "b"}, 2}};
+  for (int i = 0; i < 11; ++i) work();
+  EXPECT_FALSE(blocked.blocks(a, 5));
+  EXPECT_TRUE(blocked.blocks(b, 5));
+}
+
 TEST_F(Redriving, SendsASkippedEventThatAPersonReleasedAfterAll) {
   blocked.clear();
   dead.to_retry.rows = {row(1, "a", false)};

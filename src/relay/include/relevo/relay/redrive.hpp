@@ -38,6 +38,9 @@ class Redrive {
   // Looks for released events and for topics that appeared, each at its own pace.
   void work(DeadEvents& dead);
 
+  // Writes down what the reports said: removes what is published, parks again what was refused.
+  void settle(DeadEvents& dead);
+
   static bool owns(Ticket ticket);
   void report(const Report& report);
   bool busy() const { return !on_their_way_.empty(); }
@@ -53,7 +56,6 @@ class Redrive {
   void look_for_skipped(DeadEvents& dead);
   void look_for_topics(DeadEvents& dead);
   void send_released(DeadEvents& dead);
-  void finish(DeadEvents& dead);
   void let_flow(DeadEvents& dead, std::span<const Aggregate> aggregates);
 
   Ports to_;

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 constexpr auto kLookEvery = 500ms;
 constexpr auto kTopicLookEvery = 2s;
 constexpr auto kSkipOverlap = 30s;
+constexpr auto kBlindRetryEvery = 60s;
 constexpr auto kReloadEvery = 30s;
 constexpr Ticket kTicketMark = 1023ULL << 54;  // no shard has this number
 
@@ -29,7 +30,7 @@ void Redrive::load(DeadEvents& dead) {
     to_.blocked.block(BlockedAggregates::hash(aggregate.type, aggregate.id), first_id);
   }
   skips_seen_.reset();
-  look_for_skipped(dead);
+  (void)new_skips(dead);  // what they held up is released already, or found so by blocked()
 }
 
 void Redrive::work(DeadEvents& dead) {
@@ -39,7 +40,7 @@ void Redrive::work(DeadEvents& dead) {
   next_look_ = now + kLookEvery;
   // The table has the last word: a former holder of a shard may have removed a row since.
   if (to_.blocked.any() && now >= next_reload_) load(dead);
-  look_for_skipped(dead);
+  if (const auto aggregates = new_skips(dead); !aggregates.empty()) let_flow(dead, aggregates);
   if (to_.blocked.any() && now >= next_topic_look_) {
     next_topic_look_ = now + kTopicLookEvery;
     look_for_topics(dead);
@@ -47,7 +48,7 @@ void Redrive::work(DeadEvents& dead) {
   send_released(dead);
 }
 
-void Redrive::look_for_skipped(DeadEvents& dead) {
+std::vector<Aggregate> Redrive::new_skips(DeadEvents& dead) {
   std::vector<Aggregate> aggregates;
   for (auto& event : dead.skipped(to_.shards.slices(), skips_seen_)) {
     // changed_at is set before the commit: the next look overlaps this one.
@@ -57,11 +58,15 @@ void Redrive::look_for_skipped(DeadEvents& dead) {
     to_.blocked.skip(event.id);
     aggregates.push_back(std::move(event.aggregate));
   }
-  if (!aggregates.empty()) let_flow(dead, aggregates);
+  return aggregates;
 }
 
 void Redrive::look_for_topics(DeadEvents& dead) {
   const auto shards = to_.shards.slices();
+  if (const auto now = to_.clock.now(); now >= next_blind_retry_) {
+    next_blind_retry_ = now + kBlindRetryEvery;
+    dead.retry_without_target(shards);
+  }
   for (const auto& topic : dead.missing_topics(shards)) {
     const auto status = to_.publisher.probe_topic(topic).status;
     if (status == Send::kUnavailable) return;
@@ -94,7 +99,8 @@ void Redrive::send_released(DeadEvents& dead) {
     const auto why = refusal(result.status);
     if (!why) return;  // full, unreachable, lost: the row stays released, look again later
     waiting.insert(aggregate);
-    refused_.push_back({event.id, attempts, *why, std::move(result.error)});
+    refused_.push_back(
+        {event.id, attempts, *why, std::move(result.error), std::string(record.topic)});
   }
 }
 
@@ -108,7 +114,7 @@ void Redrive::report(const Report& report) {
     const auto latency = to_.clock.wall() - event.created_at;
     to_.metrics.published(std::span(&latency, 1));
   } else if (const auto why = refusal(report.outcome)) {
-    refused_.push_back({event.id, event.attempts, *why, to_.publisher.last_error()});
+    refused_.push_back({event.id, event.attempts, *why, to_.publisher.last_error(), {}});
   }
 }
 

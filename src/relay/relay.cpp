@@ -51,8 +51,7 @@ void Relay::run() {
       backoff.reset();
     } catch (const core::IntegrationError& error) {
       disconnect(error.what());
-      (void)collect(backoff.next());  // what is on its way is still acknowledged
-      check_leases();
+      wait_collecting(backoff.next());
     }
   }
   ready_ = false;
@@ -95,44 +94,46 @@ void Relay::start_over() {
 }
 
 void Relay::turn() {
-  check_leases();
+  if (!keep_leases()) return;
   balance_if_due();
-  const bool worked = read_and_send();
+  bool worked = true;
+  if (!read_and_send(worked)) return;
   redrive_.work(*connected_->session.dead);
   save_if_due();
   to_.metrics.queue_depth(to_.publisher.in_flight());
   kafka_reachable_ = to_.publisher.reachable();
-  if (!collect(worked ? 0ms : idle_time())) {
-    reopen_producer(to_.publisher.last_error());
-    return;
-  }
+  if (!collect(worked ? 0ms : idle_time())) return reopen_producer(to_.publisher.last_error());
   // Before anything else of the same aggregates is read.
   sender_.settle_reports(*connected_->session.dead);
 }
 
-// Returns whether it is worth coming back at once.
-bool Relay::read_and_send() {
+// Returns false when it gave up the session; else `worked` says whether to come back at once.
+bool Relay::read_and_send(bool& worked) {
+  worked = false;
   auto& [session, ticker, reader] = *connected_;
   const auto now = to_.clock.now();
-  if (now < kafka_retry_) return false;
+  if (now < kafka_retry_) return true;
   if (sender_.idle()) {
     if (reader.wants_look() && now >= next_look_) {
       const bool found = reader.look();
       poll_ = found ? options_.poll_min : std::min(poll_ * 3 / 2 + 1ms, options_.poll_max);
       next_look_ = to_.clock.now() + poll_;
     }
-    if (!reader.has_window()) return false;
+    if (!reader.has_window()) return true;
     sender_.begin(reader.step());
   }
   switch (sender_.send(*session.payloads, *session.dead)) {
-    case Sender::Progress::kDone: kafka_backoff_.reset(); return true;
-    case Sender::Progress::kFull: return false;
+    case Sender::Progress::kDone:
+      kafka_backoff_.reset();
+      worked = true;
+      return true;
+    case Sender::Progress::kFull: return true;
     case Sender::Progress::kUnavailable:
       kafka_retry_ = to_.clock.now() + kafka_backoff_.next();
-      return false;
-    case Sender::Progress::kLost: reopen_producer(sender_.last_error()); return true;
+      return true;
+    case Sender::Progress::kLost: reopen_producer(sender_.last_error()); return false;
   }
-  return false;
+  return true;
 }
 
 bool Relay::collect(milliseconds wait) {
@@ -165,24 +166,47 @@ void Relay::balance_if_due() {
   to_.metrics.shards_held(shards_.size());
 }
 
-void Relay::check_leases() {
+// Drops what can no longer be trusted. Returns false when it gave up the session.
+bool Relay::keep_leases() {
   const auto lapsed = shards_.lapsed();
-  if (lapsed.empty()) return;
-  // Whoever holds the shards now sends the same events: what is still queued here must not follow.
+  if (lapsed.empty()) return true;
   to_.log.warn("lease lost", {{"shards", lapsed.size()}});
   to_.metrics.lease_lost(lapsed.size());
-  auto* reader = connected_ ? &connected_->reader : nullptr;
+  // Whoever holds the shards now sends the same events: what is still queued here must not follow.
+  const bool reopen = to_.publisher.in_flight() > 0;
+  auto* reader = connected_ && !reopen ? &connected_->reader : nullptr;
   for (const auto slice : lapsed) shards_.drop(slice, reader);
   to_.metrics.shards_held(shards_.size());
-  if (to_.publisher.in_flight() > 0) reopen_producer("lease lost");
+  if (reopen) reopen_producer("lease lost");
+  return !reopen;
 }
 
+// The session goes too: its connection may have a page under way, and there is one way to begin
+// again.
 void Relay::reopen_producer(std::string_view reason) {
   to_.log.warn("producer is opened anew", {{"reason", reason}});
   to_.metrics.publish_failed(reason::kProducerLost, to_.publisher.in_flight());
   to_.metrics.producer_reopened();
+  connected_.reset();
   to_.publisher.reopen();
-  if (connected_) start_over();
+}
+
+// Away from PostgreSQL: what is on its way is still acknowledged, leases still lapse.
+void Relay::wait_collecting(milliseconds time) {
+  const auto until = to_.clock.now() + time;
+  try {
+    for (auto now = to_.clock.now(); now < until && !stopping_; now = to_.clock.now()) {
+      const auto left = std::chrono::ceil<milliseconds>(until - now);
+      if (!keep_leases()) return;
+      if (!collect(std::min<milliseconds>(left, kLongestWait))) {
+        std::this_thread::sleep_for(left);
+        return;  // connect() finds the producer lost and opens it anew
+      }
+    }
+  } catch (const core::IntegrationError& error) {
+    to_.log.warn("producer cannot be opened", {{"reason", error.what()}});
+    std::this_thread::sleep_for(time);
+  }
 }
 
 milliseconds Relay::idle_time() const {
@@ -196,15 +220,14 @@ milliseconds Relay::idle_time() const {
 void Relay::drain() {
   const auto deadline = to_.clock.now() + options_.drain;
   to_.log.info("stopping", {{"in_flight", to_.publisher.in_flight()}});
-  while (to_.publisher.in_flight() > 0 && to_.clock.now() < deadline) {
-    heartbeat_.beat(to_.clock.now());
-    check_leases();
-    if (!collect(kLongestWait)) break;
-  }
-  const auto left = to_.publisher.in_flight();
-  if (left > 0) to_.publisher.reopen();  // nothing may follow once the leases are handed back
-  if (shards_.size() == 0) return;
   try {
+    while (to_.publisher.in_flight() > 0 && to_.clock.now() < deadline) {
+      heartbeat_.beat(to_.clock.now());
+      if (!keep_leases() || !collect(kLongestWait)) break;
+    }
+    const auto left = to_.publisher.in_flight();
+    if (left > 0) to_.publisher.reopen();  // nothing may follow once the leases are handed back
+    if (shards_.size() == 0) return;
     if (!connected_) connected_.emplace(to_.connect());
     auto& [session, ticker, reader] = *connected_;
     sender_.settle_reports(*session.dead);

@@ -13,6 +13,9 @@ namespace {
 
 // Large payloads are fetched for so many bytes of the rows ahead at a time.
 constexpr std::int64_t kFetchBytes = 4 << 20;
+// Acknowledged events behind one that is not (its partition has no leader) are remembered, up to so
+// many times the number in flight; then reading waits for it.
+constexpr std::size_t kOpenPerInFlight = 10;
 // Leases are looked at again after so many rows.
 constexpr std::size_t kRowsPerLeaseCheck = 256;
 
@@ -66,6 +69,7 @@ Sender::Progress Sender::send(PayloadSource& payloads, DeadEvents& dead) {
   const auto shards = open_shards();
   if (!to_.blocked.complete() && next_ == 0) learn_blocked(dead);
   auto progress = Progress::kDone;
+  auto open = to_.shards.open();
   for (std::size_t checked = next_; next_ < rows.size(); ++next_) {
     if (next_ >= checked + kRowsPerLeaseCheck) {
       if (!to_.shards.lapsed().empty()) {
@@ -83,7 +87,7 @@ Sender::Progress Sender::send(PayloadSource& payloads, DeadEvents& dead) {
            {row.id, row.shard, reason::kQueuedBehind, {}, {}});
       continue;
     }
-    if (to_.publisher.in_flight() >= max_in_flight_) {
+    if (to_.publisher.in_flight() >= max_in_flight_ || open >= kOpenPerInFlight * max_in_flight_) {
       progress = Progress::kFull;
       break;
     }
@@ -92,6 +96,7 @@ Sender::Progress Sender::send(PayloadSource& payloads, DeadEvents& dead) {
     auto result = to_.publisher.send(record, to_.shards.ticket(*shard, shard->sent.next_number()));
     if (result.status == Send::kAccepted) {
       shard->sent.push(event);
+      ++open;
       continue;
     }
     if (const auto why = refusal(result.status)) {

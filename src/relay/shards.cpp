@@ -70,22 +70,29 @@ bool Shards::balance(feed::PositionStore& store, OutboxReader& reader, int shard
     const auto taken =
         store.take(leases_.holder(), leases_.ttl(), static_cast<int>(share - held_.size()));
     leases_.hold(taken, asked);
-    for (const auto& held : taken) start(recall(held), reader);
+    // All of them are ours before the first is read: an error there must not leave a lease behind
+    // that is renewed and never worked.
+    for (const auto& held : taken) enter(recall(held));
+    for (const auto& held : taken) read(*find(held.slice), reader);
     changed |= !taken.empty();
   }
   if (changed) log_.info("shards held", {{"shards", held_.size()}, {"replicas", alive.size()}});
   return changed;
 }
 
-void Shards::start(const feed::Held& held, OutboxReader& reader) {
+void Shards::enter(const feed::Held& held) {
   auto shard = std::make_unique<Shard>(held);
   shard->generation = ++generations_;
+  held_[held.slice] = std::move(shard);
+}
+
+void Shards::read(const Shard& shard, OutboxReader& reader) {
+  const auto& held = shard.held;
   if (!reader.add(held.slice, held.position)) {
     // Neither reading on nor starting afresh would be right: a person must decide (rebase).
     log_.error("position names a tick that this database does not know; shard stands still",
                {{"shard", held.slice}, {"tick", held.position.b}});
   }
-  held_[held.slice] = std::move(shard);
 }
 
 void Shards::hand_back(feed::PositionStore& store, OutboxReader& reader) {
@@ -168,7 +175,8 @@ void Shards::resume(feed::PositionStore& store, OutboxReader& reader) {
       drop(slice, nullptr);
       continue;
     }
-    start(row->held, reader);
+    enter(row->held);
+    read(*find(slice), reader);
   }
 }
 

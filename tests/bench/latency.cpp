@@ -2,6 +2,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cmath>
@@ -178,6 +179,7 @@ Json run_once(const Options& options) {
       static_cast<std::size_t>(kWarmUp.count()) * static_cast<std::size_t>(options.rate);
   std::vector<Event> events(warm +
                             static_cast<std::size_t>(options.duration.count() * options.rate));
+  const auto busy_before = busy_share();
   const auto start = Clock::now() + 200ms;
   for (std::size_t i = 0; i < events.size(); ++i) {
     events[i].due =
@@ -212,6 +214,7 @@ Json run_once(const Options& options) {
   run.update(summary(events, warm));
   run["peak_rss_mib"] = peak_rss_mib(daemon.process().pid());
   (void)daemon.terminate();
+  run["others_busy"] = std::max(busy_before, busy_share());
   say(run.dump());
   return run;
 }
@@ -230,7 +233,7 @@ Json measure_latency(const Options& options) {
               {"writers", options.writers},
               {"payload_bytes", kPayload}};
   result.update(sorted[sorted.size() / 2]);
-  for (const auto* worst : {"lost", "duplicates", "peak_rss_mib"}) {
+  for (const auto* worst : {"lost", "duplicates", "peak_rss_mib", "others_busy"}) {
     for (const auto& run : runs) result[worst] = std::max(result[worst], run[worst]);
   }
   if (runs.size() > 1) result["runs"] = runs;

@@ -174,6 +174,7 @@ Json run_once(const Options& options) {
   admin.delete_topic(warm);
   (void)copy_out(database.url());
 
+  const auto busy_before = busy_share();
   say("draining the outbox");
   const auto drained = drain(database.url(), options, topic);
   const auto found = verify(options.kafka, topic, records);
@@ -194,6 +195,7 @@ Json run_once(const Options& options) {
   }
   admin.delete_topic(raw);
   const auto ceiling = std::min(copy_rate, produce_rate);
+  const auto busy_after = busy_share();
 
   const auto whole = [](double number) { return static_cast<std::int64_t>(number); };
   Json run{{"rate", whole(drained.rate)},
@@ -207,6 +209,7 @@ Json run_once(const Options& options) {
            {"duplicates", found.duplicates},
            {"cpu_us_per_event", std::round(drained.cpu_us_per_event * 100) / 100},
            {"peak_rss_mib", drained.peak_rss_mib},
+           {"others_busy", std::max(busy_before, busy_after)},
            {"record_bytes", records.bytes() / records.size()}};
   say(run.dump());
   return run;
@@ -226,7 +229,7 @@ Json measure_relay(const Options& options) {
               {"aggregates", kAggregates},
               {"payload_bytes", 200}};
   result.update(sorted[sorted.size() / 2]);
-  for (const auto* worst : {"lost", "duplicates", "peak_rss_mib"}) {
+  for (const auto* worst : {"lost", "duplicates", "peak_rss_mib", "others_busy"}) {
     for (const auto& run : runs) result[worst] = std::max(result[worst], run[worst]);
   }
   if (runs.size() > 1) result["runs"] = runs;

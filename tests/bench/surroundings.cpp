@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -25,7 +26,34 @@ std::string proc_field(const std::string& file, const std::string& name) {
   throw std::runtime_error("no " + name + " in " + file);
 }
 
+struct Ticks {
+  double all = 0;
+  double idle = 0;
+};
+
+// proc(5): user nice system idle iowait irq softirq steal
+Ticks processor_ticks() {
+  std::istringstream first(proc_field("/proc/stat", "cpu "));
+  std::string name;
+  first >> name;
+  Ticks ticks;
+  double value = 0;
+  for (int column = 0; column < 8 && first >> value; ++column) {
+    ticks.all += value;
+    if (column == 3 || column == 4) ticks.idle += value;
+  }
+  return ticks;
+}
+
 }  // namespace
+
+double busy_share() {
+  const auto before = processor_ticks();
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  const auto after = processor_ticks();
+  const auto share = 1 - (after.idle - before.idle) / (after.all - before.all);
+  return std::round(share * 100) / 100;
+}
 
 test::DaemonOptions daemon_options(const std::string& database_url, const Options& options,
                                    const std::string& topic) {

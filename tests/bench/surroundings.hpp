@@ -17,6 +17,11 @@ test::DaemonOptions daemon_options(const std::string& database_url, const Option
 
 double peak_rss_mib(pid_t process);
 
+// The share of the processors in use during one second. Asked while the servers are idle: what it
+// tells is the work of others, which makes figures worthless, and ratios too, since it slows their
+// parts unequally.
+double busy_share();
+
 nlohmann::ordered_json settings(const Options& options);
 nlohmann::ordered_json versions(const Options& options);
 

@@ -215,6 +215,7 @@ class FakeDeadEvents final : public relay::DeadEvents {
   std::vector<feed::RowId> removed;
   bool fenced = false;
   int asked_among = 0;
+  int blind_retries = 0;
 
   std::vector<relay::BlockedAggregate> blocked(std::span<const feed::Slice>, std::size_t) override {
     return blocked_;
@@ -262,6 +263,7 @@ class FakeDeadEvents final : public relay::DeadEvents {
     return skipped_;
   }
   std::vector<std::string> missing_topics(std::span<const feed::Slice>) override { return missing; }
+  void retry_without_target(std::span<const feed::Slice>) override { ++blind_retries; }
   std::int64_t topic_appeared(const std::string& topic, std::span<const feed::Slice>) override {
     appeared.push_back(topic);
     return 1;

@@ -103,6 +103,7 @@ void KafkaPublisher::Impl::open() {
 
 // Bounded: with nothing left in its queues, destroying a client only joins its threads.
 void KafkaPublisher::Impl::close() {
+  if (!producer) return;
   rd_kafka_purge(producer.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   const auto deadline = Steady::now() + kPurgeTime;
   while (rd_kafka_outq_len(producer.get()) > 0 && Steady::now() < deadline) {
@@ -114,17 +115,20 @@ void KafkaPublisher::Impl::close() {
 }
 
 void KafkaPublisher::Impl::reopen() {
+  lost = true;  // stays so when open() fails; the caller tries again
   close();
   flight.clear();
   early.clear();
-  lost = false;
   open();
+  lost = false;
 }
 
 void KafkaPublisher::Impl::change_batches() {
   log.info("kafka batches change", {{"batch_size", batch.wanted()}});
+  lost = true;
   close();
   open();
+  lost = false;
 }
 
 SendResult KafkaPublisher::Impl::result(Send status) const {
@@ -194,6 +198,7 @@ Send KafkaPublisher::Impl::refused_by_client(rd_kafka_resp_err_t error, const To
 }
 
 bool KafkaPublisher::Impl::take(std::chrono::milliseconds wait, std::vector<Report>& reports) {
+  if (!producer) return false;
   const std::size_t before = reports.size();
   const auto deadline = Steady::now() + wait;
   int timeout = to_timeout(wait);
@@ -286,7 +291,7 @@ void KafkaPublisher::Impl::lose(std::string reason) {
 
 void KafkaPublisher::Impl::tick() {
   const auto now = clock.now();
-  if (now < next_tick) return;
+  if (!producer || now < next_tick) return;
   next_tick = now + kTick;
   if (delivered_since_tick) watch.answered();
   watch.tick(flight.count() > 0, std::exchange(delivered_since_tick, false));
@@ -350,6 +355,7 @@ bool KafkaPublisher::collect(std::chrono::milliseconds wait, std::vector<Report>
 std::string KafkaPublisher::last_error() const { return impl_->last_error; }
 
 SendResult KafkaPublisher::probe_topic(const std::string& topic) {
+  if (impl_->lost) return {Send::kUnavailable, impl_->last_error};
   auto result = impl_->topics.lookup(topic, TopicDirectory::Ask::kAlways);
   impl_->note(result);
   return result;

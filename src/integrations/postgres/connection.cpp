@@ -81,9 +81,11 @@ ErrorKind refusal_of(const std::string& message) {
        ++match) {
     kind = kind_of((*match)[1].str());
   }
-  for (const auto* wrong :
-       {"no password supplied", "invalid port number", "invalid integer value"}) {
-    if (message.find(wrong) != std::string::npos) kind = ErrorKind::kMisconfigured;
+  // libpq's own: a setting that it does not take, a service that is not defined.
+  static const std::regex kSetting(
+      "invalid [a-z_]+ value|invalid port number|definition of service|no password supplied");
+  if (std::regex_search(message, kSetting) || kind == ErrorKind::kRejected) {
+    return ErrorKind::kMisconfigured;
   }
   return kind;
 }

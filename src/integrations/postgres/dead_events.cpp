@@ -12,6 +12,7 @@ namespace relevo::postgres {
 namespace {
 
 constexpr int kRetryRows = 500;
+constexpr std::size_t kReleaseAtOnce = 1'000;  // aggregates; the others at the next look
 constexpr std::int64_t kRetryBytes = 8 << 20;
 constexpr std::int64_t kTopicBatch = 10'000;
 
@@ -39,7 +40,8 @@ std::vector<relay::BlockedAggregate> DeadEvents::blocked(std::span<const feed::S
   std::vector<relay::Aggregate> left_behind;
   for (int i = 0; i < result.rows(); ++i) {
     relay::Aggregate aggregate{result.string(i, 1), result.string(i, 2)};
-    if (result.text(i, 4) == "parked" && result.text(i, 5) == relay::reason::kQueuedBehind) {
+    if (result.text(i, 4) == "parked" && result.text(i, 5) == relay::reason::kQueuedBehind &&
+        left_behind.size() < kReleaseAtOnce) {
       left_behind.push_back(aggregate);
     }
     blocked.push_back({std::move(aggregate), result.int8(i, 3)});
@@ -141,16 +143,18 @@ std::vector<relay::Aggregate> DeadEvents::published(std::span<const feed::RowId>
 
 void DeadEvents::refused(std::span<const relay::Refused> events) {
   std::vector<std::int64_t> ids, attempts;
-  std::vector<std::string> reasons, errors;
+  std::vector<std::string> reasons, errors, targets;
   for (const auto& event : events) {
     ids.push_back(event.id);
     attempts.push_back(event.attempts);
     reasons.emplace_back(event.reason);
     errors.push_back(event.error);
+    targets.push_back(event.target);
   }
   connection_->run(
       statements::kDeadFailed,
-      Params().add_array(ids).add_array(attempts).add_array(reasons).add_array(errors));
+      Params().add_array(ids).add_array(attempts).add_array(reasons).add_array(errors).add_array(
+          targets));
 }
 
 std::vector<relay::Aggregate> DeadEvents::release_followers(
@@ -184,6 +188,10 @@ std::vector<std::string> DeadEvents::missing_topics(std::span<const feed::Slice>
   std::vector<std::string> topics;
   for (int i = 0; i < result.rows(); ++i) topics.push_back(result.string(i, 0));
   return topics;
+}
+
+void DeadEvents::retry_without_target(std::span<const feed::Slice> shards) {
+  connection_->run(statements::kDeadRetryWithoutTarget, Params().add_array(shards));
 }
 
 std::int64_t DeadEvents::topic_appeared(const std::string& topic,

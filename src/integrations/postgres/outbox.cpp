@@ -92,6 +92,8 @@ std::vector<std::pair<feed::RowId, std::string>> PayloadSource::payloads(
   for (int i = 0; i < result.rows(); ++i) {
     payloads.emplace_back(result.int8(i, 0), result.string(i, 1));
   }
+  std::sort(payloads.begin(), payloads.end(),
+            [](const auto& x, const auto& y) { return x.first < y.first; });
   return payloads;
 }
 

@@ -40,15 +40,15 @@ SELECT assert.equal(ids($$EXECUTE dead_release('{order}', '{a}')$$), '', 'follow
 -- retry of the head: it is sent, then its followers are released, in order
 SELECT assert.equal(ids($$EXECUTE dead_mark_retry('{1}')$$), '1', 'operator: retry');
 SELECT assert.equal(ids($$EXECUTE dead_retry('{0,1,2,3,4,5,6,7}', 100)$$), '1', 'only the head');
-SELECT assert.equal(ids($$EXECUTE dead_failed('{1}', '{0}', '{too_large}', '{"still too large"}')$$), '1', 'failed again');
-SELECT assert.equal(ids($$EXECUTE dead_failed('{1}', '{0}', '{too_large}', '{x}')$$), '', 'reported twice');
+SELECT assert.equal(ids($$EXECUTE dead_failed('{1}', '{0}', '{too_large}', '{"still too large"}', '{""}')$$), '1', 'failed again');
+SELECT assert.equal(ids($$EXECUTE dead_failed('{1}', '{0}', '{too_large}', '{x}', '{""}')$$), '', 'reported twice');
 SELECT assert.that(attempts = 1 AND state = 'parked' AND error = 'still too large', 'the failure is noted') FROM relevo.dead_event WHERE id = 1;
 SELECT assert.equal(ids($$EXECUTE dead_mark_retry('{1}')$$), '1', 'operator: retry again');
 SELECT assert.equal(ids($$EXECUTE dead_sent('{1,2}')$$), '1', 'sent: only what was being retried');
 SELECT assert.equal(ids($$EXECUTE dead_release('{order,order}', '{a,b}')$$), '2,3', 'followers released');
 SELECT assert.equal(ids($$EXECUTE dead_retry('{0,1,2,3,4,5,6,7}', 1)$$), '2', 'in order of ids, with a limit');
 -- one that fails in the middle holds the later ones
-SELECT assert.equal(ids($$EXECUTE dead_failed('{2}', '{0}', '{rejected}', '{no}')$$), '2', 'the second fails');
+SELECT assert.equal(ids($$EXECUTE dead_failed('{2}', '{0}', '{rejected}', '{no}', '{""}')$$), '2', 'the second fails');
 SELECT assert.equal(ids($$EXECUTE dead_retry('{0,1,2,3,4,5,6,7}', 100)$$), '', 'the third waits');
 -- skip: never published, the followers go on
 SELECT assert.equal(ids($$EXECUTE dead_mark_skipped('{2}')$$), '2', 'operator: skip');

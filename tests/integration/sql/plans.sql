@@ -78,7 +78,7 @@ SELECT expect($$EXECUTE dead_open_of('{order}', '{a7}')$$, '^dead_event', '^dead
 SELECT expect($$EXECUTE dead_skipped('{0}', 4102444800000000)$$, '^dead_event', '^dead_event_skipped$', 0);
 SELECT expect($$EXECUTE dead_missing_topics('{0,1}')$$, '^dead_event', '^dead_event_without_topic$', 5);
 SELECT expect($$EXECUTE dead_sent('{850002}')$$, '^dead_event', '^dead_event_pkey$', 1);
-SELECT expect($$EXECUTE dead_failed('{850002}', '{0}', '{rejected}', '{no}')$$, '^dead_event', '^dead_event_pkey$', 1);
+SELECT expect($$EXECUTE dead_failed('{850002}', '{0}', '{rejected}', '{no}', '{t}')$$, '^dead_event', '^dead_event_pkey$', 1);
 SELECT expect($$EXECUTE dead_release('{order}', '{a7}')$$, '^dead_event', '^dead_event_(open_by|pkey)', 10);
 
 -- the statements inside functions: bounded buffers tell the plan

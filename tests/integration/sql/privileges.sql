@@ -31,7 +31,7 @@ INSERT INTO call VALUES ('probe', ''), ('next_tick', ''), ('tick_by_ids', '(''{1
   ('save', $$('{0}', '{1}', '{1}', '{1}', '{1}', '{5}', '{0}')$$), ('release', $$('{9}', '{1}', 'A')$$), ('heartbeat', $$('A', '1', 'h', 'relay', '1 s')$$),
   ('replica_gone', $$('B')$$), ('replicas_alive', $$('1 s')$$), ('park', $$('{1}', '{0}', '{1}', 'A', '{rejected}', '{no}', '{t}')$$), ('dead_open', $$('{0}', 10)$$),
   ('dead_open_of', $$('{t}', '{i}')$$), ('dead_skipped', $$('{0}', 0)$$), ('dead_retry', $$('{0}', 10)$$), ('dead_payloads', $$('{1}')$$), ('dead_sent', $$('{1}')$$),
-  ('dead_failed', $$('{1}', '{0}', '{rejected}', '{no}')$$), ('dead_release', $$('{t}', '{i}')$$), ('dead_missing_topics', $$('{0}')$$), ('dead_topic_appeared', $$('t', '{0}', 10)$$),
+  ('dead_failed', $$('{1}', '{0}', '{rejected}', '{no}', '{t}')$$), ('dead_retry_without_target', $$('{0}')$$), ('dead_release', $$('{t}', '{i}')$$), ('dead_missing_topics', $$('{0}')$$), ('dead_topic_appeared', $$('t', '{0}', 10)$$),
   ('dead_list', $$(0, NULL, 10)$$), ('dead_mark_retry', $$('{1}')$$), ('dead_mark_skipped', $$('{1}')$$),
   ('dead_by_id', $$('{1}')$$), ('dead_of_aggregate', $$('t', 'i', 0, 10)$$), ('dead_refused', $$(0, NULL, 10)$$),
   ('dead_counts', ''), ('backlog', ''), ('server', ''), ('newest_event', ''), ('recent_names', '(10)'), ('ensure_partitions', '(20)'), ('prune_ticks', ''), ('partitions', ''),

@@ -42,10 +42,11 @@ CROSS JOIN LATERAL (
   ORDER BY d.id LIMIT 1) h;
 
 -- name: dead_skipped
--- $1 shards, $2 changed since, in microseconds after 1970 (0 after taking a shard). These ids are not published, even when read again. Ask
--- with some overlap: changed_at is set before the commit.
+-- $1 shards, $2 changed since, in microseconds after 1970 (0 after taking a shard). These ids are not published, even when read again;
+-- the latest 10,000 are enough, since positions pass them soon. Ask with some overlap: changed_at is set before the commit.
 SELECT d.id, d.shard, d.aggregate_type, d.aggregate_id, d.changed_at FROM relevo.dead_event d
-WHERE d.shard = ANY ($1::smallint[]) AND d.state = 'skipped' AND d.changed_at >= to_timestamp($2::bigint / 1e6);
+WHERE d.shard = ANY ($1::smallint[]) AND d.state = 'skipped' AND d.changed_at >= to_timestamp($2::bigint / 1e6)
+ORDER BY d.changed_at DESC LIMIT 10000;
 
 -- name: dead_retry
 -- $1 shards, $2 limit. Rows to send now, in the order of ids, in the columns of the read statements and attempts, reason.
@@ -72,10 +73,12 @@ DELETE FROM relevo.dead_event d WHERE d.id = ANY ($1::bigint[]) AND d.state || '
 RETURNING d.id, d.aggregate_type, d.aggregate_id;
 
 -- name: dead_failed
--- $1 ids, $2 attempts before this one (a second report changes nothing), $3 reasons, $4 errors. Back to parked.
+-- $1 ids, $2 attempts before this one (a second report changes nothing), $3 reasons, $4 errors, $5 topics tried ('': as before). Back
+-- to parked.
 UPDATE relevo.dead_event d
-SET state = 'parked', reason = k.reason, error = k.error, attempts = d.attempts + 1, changed_at = clock_timestamp()
-FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[]) k (id, attempts, reason, error)
+SET state = 'parked', reason = k.reason, error = k.error, target_topic = coalesce(nullif(k.target_topic, ''), d.target_topic),
+    attempts = d.attempts + 1, changed_at = clock_timestamp()
+FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[]) k (id, attempts, reason, error, target_topic)
 WHERE d.id = k.id AND d.state || '' = 'retry' AND d.attempts = k.attempts
 RETURNING d.id;
 
@@ -108,6 +111,16 @@ SELECT t.topic AS target_topic FROM t
 WHERE t.topic IS NOT NULL
   AND EXISTS (SELECT FROM relevo.dead_event d
               WHERE d.target_topic = t.topic AND d.state = 'parked' AND d.reason = 'unknown_topic' AND d.shard = ANY ($1::smallint[]));
+
+-- name: dead_retry_without_target
+-- $1 shards. Events that lack a topic and do not say which (it was deleted while they were on their way): offered again, at
+-- most 1000 a call, so that the answer names it.
+UPDATE relevo.dead_event d SET state = 'retry', changed_at = clock_timestamp()
+WHERE d.id IN (SELECT f.id FROM relevo.dead_event f
+               WHERE f.target_topic IS NULL AND f.state = 'parked' AND f.reason = 'unknown_topic' AND f.shard = ANY ($1::smallint[])
+               ORDER BY f.id LIMIT 1000)
+  AND d.state = 'parked'
+RETURNING d.id;
 
 -- name: dead_topic_appeared
 -- $1 a topic that has appeared, $2 shards, $3 limit. Call again until it returns fewer than the limit.

@@ -64,6 +64,7 @@ struct Refused {
   std::int64_t attempts = 0;  // before this one
   std::string_view reason;
   std::string error;
+  std::string target;  // topic it was to go to; empty: as before
 };
 
 class DeadEvents {
@@ -90,12 +91,14 @@ class DeadEvents {
   // left.
   virtual std::vector<Aggregate> release_followers(std::span<const Aggregate> aggregates) = 0;
 
-  // Events a person chose not to publish since then.
+  // Events a person chose not to publish since then; without a time, the latest ones.
   virtual std::vector<SkippedEvent> skipped(std::span<const feed::Slice> shards,
                                             std::optional<core::WallTime> since) = 0;
 
   // Topics that parked events wait for.
   virtual std::vector<std::string> missing_topics(std::span<const feed::Slice> shards) = 0;
+  // Releases what lacks a topic without saying which, so that it is offered again.
+  virtual void retry_without_target(std::span<const feed::Slice> shards) = 0;
   // Releases what waited for this topic; returns how many events.
   virtual std::int64_t topic_appeared(const std::string& topic,
                                       std::span<const feed::Slice> shards) = 0;

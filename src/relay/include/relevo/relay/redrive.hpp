@@ -53,7 +53,8 @@ class Redrive {
     core::WallTime created_at;
   };
 
-  void look_for_skipped(DeadEvents& dead);
+  // Notes the events skipped since the last call; returns their aggregates.
+  std::vector<Aggregate> new_skips(DeadEvents& dead);
   void look_for_topics(DeadEvents& dead);
   void send_released(DeadEvents& dead);
   void let_flow(DeadEvents& dead, std::span<const Aggregate> aggregates);
@@ -62,6 +63,7 @@ class Redrive {
   CloudEvents format_;
   core::BootTime next_look_{};
   core::BootTime next_topic_look_{};
+  core::BootTime next_blind_retry_{};
   core::BootTime next_reload_{};
   std::optional<core::WallTime> skips_seen_;  // by the database's clock
   std::unordered_map<std::uint64_t, OnItsWay> on_their_way_;

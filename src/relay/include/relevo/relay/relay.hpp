@@ -92,11 +92,12 @@ class Relay final : public core::Service {
   void connect();
   void disconnect(std::string_view reason);
   void turn();
-  bool read_and_send();
+  bool read_and_send(bool& worked);
   bool collect(std::chrono::milliseconds wait);
   void save_if_due();
   void balance_if_due();
-  void check_leases();
+  bool keep_leases();
+  void wait_collecting(std::chrono::milliseconds time);
   void reopen_producer(std::string_view reason);
   void start_over();
   void drain();

@@ -64,7 +64,8 @@ class Shards {
   void release_all(feed::PositionStore& store);
 
  private:
-  void start(const feed::Held& held, OutboxReader& reader);
+  void enter(const feed::Held& held);
+  void read(const Shard& shard, OutboxReader& reader);
   void hand_back(feed::PositionStore& store, OutboxReader& reader);
   void remember(const Shard& shard);
   feed::Held recall(feed::Held taken) const;

@@ -28,6 +28,7 @@ class DeadEvents final : public relay::DeadEvents {
   std::vector<relay::SkippedEvent> skipped(std::span<const feed::Slice> shards,
                                            std::optional<core::WallTime> since) override;
   std::vector<std::string> missing_topics(std::span<const feed::Slice> shards) override;
+  void retry_without_target(std::span<const feed::Slice> shards) override;
   std::int64_t topic_appeared(const std::string& topic,
                               std::span<const feed::Slice> shards) override;
 

@@ -204,12 +204,19 @@ bool Daemon::Parts::wait_for_schema() {
                 std::to_string(postgres::Migrator::program_version()) + ": install a newer relevo");
       }
       if (state.fit == postgres::Fit::kFits) {
-        const int shards = postgres::Inspector(database).surroundings().shards;
-        if (shards != config.relay.shards) {
+        const auto found = postgres::Inspector(database).surroundings();
+        if (found.positions != found.shards || found.shards == 0) {
+          throw IntegrationError(ErrorKind::kMisconfigured, "relevo.position",
+                                 "has " + std::to_string(found.positions) + " rows for " +
+                                     std::to_string(found.shards) +
+                                     " shards (deleted by hand?); restore the missing ones");
+        }
+        if (found.shards != config.relay.shards) {
+          const auto now = std::to_string(found.shards);
           throw IntegrationError(ErrorKind::kMisconfigured, "relay.shards",
                                  "is " + std::to_string(config.relay.shards) +
-                                     ", but the database has " + std::to_string(shards) +
-                                     " shards in use; set it to " + std::to_string(shards));
+                                     ", but the database has " + now +
+                                     " shards in use; set it to " + now);
         }
         schema_fits = true;
         return true;

@@ -6,6 +6,7 @@
 
 #include "relevo/core/backoff.hpp"
 #include "relevo/core/error.hpp"
+#include "relevo/core/outage.hpp"
 #include "relevo/postgres/inspector.hpp"
 
 namespace relevo {
@@ -21,6 +22,10 @@ void measure(postgres::Inspector& inspector, relay::Metrics& metrics, const core
   const auto backlog = inspector.backlog();
   const auto age = backlog.oldest ? std::max(clock.wall() - *backlog.oldest, 0us) : 0us;
   metrics.backlog(backlog.events, backlog.exact, age);
+}
+
+// Looks at every dead event: not so often.
+void count_dead(postgres::Inspector& inspector, relay::Metrics& metrics) {
   std::int64_t parked = 0;
   for (const auto& count : inspector.dead_counts()) {
     if (count.state != "skipped") parked += count.events;
@@ -64,23 +69,29 @@ void Upkeep::run() {
   core::Backoff backoff(100ms, 2s);
   std::unique_ptr<postgres::Inspector> inspector;
   core::BootTime next_tidy{};
+  core::Outage partitions("creation of partitions", log_, clock_);
   for (bool going = true; going;) {
     heartbeat_.beat(clock_.now());
     try {
       if (!inspector) inspector = std::make_unique<postgres::Inspector>(database_);
       if (clock_.now() >= next_tidy) {
         next_tidy = clock_.now() + kTidyEvery;
+        (void)inspector->prune_ticks();
+        count_dead(*inspector, metrics_);
         if (const int created = inspector->ensure_partitions(kPartitionsAhead); created > 0) {
           log_.info("outbox partitions created", {{"partitions", created}});
         }
-        (void)inspector->prune_ticks();
+        partitions.recovered();
       }
       measure(*inspector, metrics_, clock_);
       backoff.reset();
       going = pause(kFiguresEvery);
     } catch (const core::IntegrationError& error) {
       inspector.reset();
-      // The relay tells of outages; what only concerns upkeep (a lock not granted) is tried again.
+      // The relay tells of PostgreSQL's outages. A lock that somebody holds (a dump reads the
+      // DEFAULT partition, say) only postpones this; it matters when no partition lies ahead any
+      // more.
+      if (error.kind() == core::ErrorKind::kConflict) partitions.failed(error.what());
       log_.debug("upkeep postponed", {{"reason", error.what()}});
       going = pause(backoff.next());
     }

@@ -1,5 +1,7 @@
 #include "cli/command_line.hpp"
 
+#include <fcntl.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -35,6 +37,14 @@ Exit codes:
   2  command line not understood
   3  wrong for good: configuration, password, database, schema
   4  PostgreSQL or Kafka cannot be reached (run waits instead))";
+
+// With a standard stream closed, the next file or socket would take its number, and log lines would
+// go into a connection. Opened the wrong way round, so that using them fails as before.
+void occupy_standard_streams() {
+  for (const int stream : {0, 1, 2}) {
+    if (::fcntl(stream, F_GETFD) == -1) ::open("/dev/null", stream == 0 ? O_WRONLY : O_RDONLY);
+  }
+}
 
 const CLI::App& asked_for(const CLI::App& app) {
   const CLI::App* deepest = &app;
@@ -119,6 +129,7 @@ int act(int argc, char** argv) {
 
 int run(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  occupy_standard_streams();
   try {
     return act(argc, argv);
   } catch (const ReaderGone&) {

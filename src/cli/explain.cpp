@@ -27,6 +27,12 @@ constexpr std::array kRemedies{
     Remedy{"42883", "run `relevo migrate`"},
     Remedy{"3F000", "run `relevo migrate`"},
     Remedy{"25006", "name the primary in database.url (target_session_attrs=read-write finds it)"},
+    Remedy{"42P05",
+           "set database.prepared_statements to false: a pooler between hands this connection's "
+           "statements to others"},
+    Remedy{"26000",
+           "set database.prepared_statements to false: a pooler between hands this connection's "
+           "statements to others"},
     Remedy{"22P02", "give valid JSON as payload"},
     Remedy{"no password supplied", "set database.password_file, or the password in database.url"},
     Remedy{"Connection refused", "start PostgreSQL, or correct host and port in database.url"},

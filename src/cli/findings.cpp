@@ -139,6 +139,11 @@ std::vector<Finding> judge_surroundings(const postgres::Surroundings& found, int
           : error("shards",
                   "the database has " + in_use + ", relay.shards is " + std::to_string(shards),
                   "set relay.shards to " + in_use));
+  if (found.positions != found.shards) {
+    findings.push_back(error("positions",
+                             std::to_string(found.positions) + " rows for " + in_use + " shards",
+                             "restore the rows of relevo.position that were deleted by hand"));
+  }
   const auto ahead = std::to_string(found.leaves_ahead) + " ahead";
   findings.push_back(
       found.leaves_ahead >= kFewLeaves
@@ -164,7 +169,8 @@ Finding judge_topic(const kafka::TopicDescription& topic, bool created_on_use) {
   if (!topic.exists) {
     if (created_on_use)
       return note(what, topic.error, "relevo creates it on first use, if that is the cause");
-    return warning(what, topic.error, "events for it are parked until it is there; create it");
+    return warning(what, topic.error,
+                   "events for it are parked until it is there; create it, or name another");
   }
   auto text = count_text(topic.partitions, "partition");
   if (!topic.max_message_bytes) return ok(what, text);

@@ -104,18 +104,21 @@ void Redrive::send_released(DeadEvents& dead) {
   }
 }
 
-void Redrive::report(const Report& report) {
+bool Redrive::report(const Report& report) {
   const auto sent = on_their_way_.find(report.ticket & ~kTicketMark);
-  if (sent == on_their_way_.end()) return;
+  if (sent == on_their_way_.end()) return true;
   const auto event = sent->second;
   on_their_way_.erase(sent);
   if (report.outcome == Outcome::kDelivered) {
     published_.push_back(event.id);
     const auto latency = to_.clock.wall() - event.created_at;
     to_.metrics.published(std::span(&latency, 1));
-  } else if (const auto why = refusal(report.outcome)) {
-    refused_.push_back({event.id, event.attempts, *why, to_.publisher.last_error(), {}});
+    return true;
   }
+  const auto why = refusal(report.outcome);
+  if (!why) return false;
+  refused_.push_back({event.id, event.attempts, *why, to_.publisher.last_error(), {}});
+  return true;
 }
 
 void Redrive::settle(DeadEvents& dead) {

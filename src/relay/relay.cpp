@@ -13,6 +13,7 @@ using std::chrono::milliseconds;
 
 constexpr auto kBalanceEvery = 200ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
+constexpr auto kCalm = 30s;  // without a lost producer: the next loss is taken for the first
 
 }  // namespace
 
@@ -26,6 +27,7 @@ Relay::Relay(Options options, Ports ports)
       redrive_({shards_, blocked_, to_.publisher, to_.metrics, to_.log, to_.clock},
                CloudEvents(options_.topic, options_.source)),
       kafka_backoff_(50ms, 1000ms),
+      reopen_backoff_(50ms, 10s),
       poll_(options_.poll_min) {}
 
 Relay::~Relay() { stop(); }
@@ -46,8 +48,16 @@ void Relay::run() {
   while (!stopping_) {
     heartbeat_.beat(to_.clock.now());
     try {
+      if (const auto early = connect_at_ - to_.clock.now(); !connected_ && early > 0ms) {
+        wait_collecting(std::chrono::ceil<milliseconds>(early));
+        continue;
+      }
       if (!connected_) connect();
       turn();
+      if (!reading_) continue;
+      // Not before a look or a read succeeded: a column that is gone fails only there.
+      ready_ = true;
+      postgres_outage_.recovered();
       backoff.reset();
     } catch (const core::IntegrationError& error) {
       disconnect(error.what());
@@ -62,8 +72,7 @@ void Relay::run() {
 void Relay::connect() {
   connected_.emplace(to_.connect());
   start_over();
-  postgres_outage_.recovered();
-  ready_ = true;
+  reading_ = shards_.size() == 0;
 }
 
 void Relay::disconnect(std::string_view reason) {
@@ -77,11 +86,12 @@ void Relay::start_over() {
   auto& [session, ticker, reader] = *connected_;
   reader.clear();
   ticker.forget_ticks();
+  if (producer_in_doubt_) open_producer();
   // Events still on their way would go out twice if the reading began now.
   for (const auto deadline = to_.clock.now() + 2s;
        to_.publisher.in_flight() > 0 && to_.clock.now() < deadline && !stopping_;) {
     heartbeat_.beat(to_.clock.now());
-    if (!collect(kLongestWait)) break;
+    if (!collect(kLongestWait)) open_producer();
   }
   sender_.settle_reports(*session.dead);
   sender_.clear();
@@ -116,11 +126,13 @@ bool Relay::read_and_send(bool& worked) {
   if (sender_.idle()) {
     if (reader.wants_look() && now >= next_look_) {
       const bool found = reader.look();
+      reading_ |= !found;
       poll_ = found ? options_.poll_min : std::min(poll_ * 3 / 2 + 1ms, options_.poll_max);
       next_look_ = to_.clock.now() + poll_;
     }
     if (!reader.has_window()) return true;
     sender_.begin(reader.step());
+    reading_ = true;
   }
   switch (sender_.send(*session.payloads, *session.dead)) {
     case Sender::Progress::kDone:
@@ -136,16 +148,15 @@ bool Relay::read_and_send(bool& worked) {
   return true;
 }
 
+// Returns false when the producer is lost, or left open whether an event was written: nothing more
+// may be sent through it, or later events would overtake that one.
 bool Relay::collect(milliseconds wait) {
   reports_.clear();
   bool alive = to_.publisher.collect(wait, reports_);
   for (const auto& report : reports_) {
-    if (Redrive::owns(report.ticket)) {
-      redrive_.report(report);
-    } else {
-      alive &= sender_.report(report);
-    }
+    alive &= Redrive::owns(report.ticket) ? redrive_.report(report) : sender_.report(report);
   }
+  producer_in_doubt_ |= !alive;
   return alive;
 }
 
@@ -186,9 +197,19 @@ bool Relay::keep_leases() {
 void Relay::reopen_producer(std::string_view reason) {
   to_.log.warn("producer is opened anew", {{"reason", reason}});
   to_.metrics.publish_failed(reason::kProducerLost, to_.publisher.in_flight());
-  to_.metrics.producer_reopened();
   connected_.reset();
+  open_producer();
+  // What makes a producer fail again and again must not turn into a storm.
+  const auto now = to_.clock.now();
+  if (now - last_reopen_ > kCalm) reopen_backoff_.reset();
+  last_reopen_ = now;
+  connect_at_ = now + reopen_backoff_.next();
+}
+
+void Relay::open_producer() {
+  to_.metrics.producer_reopened();
   to_.publisher.reopen();
+  producer_in_doubt_ = false;
 }
 
 // Away from PostgreSQL: what is on its way is still acknowledged, leases still lapse.
@@ -200,7 +221,7 @@ void Relay::wait_collecting(milliseconds time) {
       if (!keep_leases()) return;
       if (!collect(std::min<milliseconds>(left, kLongestWait))) {
         std::this_thread::sleep_for(left);
-        return;  // connect() finds the producer lost and opens it anew
+        return;  // start_over() opens it anew
       }
     }
   } catch (const core::IntegrationError& error) {
@@ -211,9 +232,9 @@ void Relay::wait_collecting(milliseconds time) {
 
 milliseconds Relay::idle_time() const {
   if (!sender_.idle()) return kLongestWait;  // a report makes room
-  const auto now = to_.clock.now();
-  const auto until = std::min(next_look_, next_save_);
-  const auto wait = std::chrono::ceil<milliseconds>(until - now);
+  auto until = next_save_;
+  if (connected_->reader.wants_look()) until = std::min(until, next_look_);
+  const auto wait = std::chrono::ceil<milliseconds>(until - to_.clock.now());
   return std::clamp<milliseconds>(wait, 1ms, kLongestWait);
 }
 

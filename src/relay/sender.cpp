@@ -222,8 +222,15 @@ void Sender::commit_parked(DeadEvents& dead) {
   auto parked = dead.park(to_park_, to_.shards.leases());
   std::sort(parked.begin(), parked.end());
   for (const auto& [ticket, id] : parking_) {
-    if (!std::binary_search(parked.begin(), parked.end(), id)) continue;
-    if (auto* shard = to_.shards.of(ticket)) shard->sent.settle(Shards::number_of(ticket));
+    auto* shard = to_.shards.of(ticket);
+    if (!shard) continue;
+    if (!std::binary_search(parked.begin(), parked.end(), id)) {
+      // Not ours any more, or the row is gone: what the database says must be read again.
+      throw core::IntegrationError(core::ErrorKind::kConflict, "park",
+                                   "event " + std::to_string(id) + " of shard " +
+                                       std::to_string(shard->held.slice) + " was not taken");
+    }
+    shard->sent.settle(Shards::number_of(ticket));
   }
   std::size_t queued = 0;
   for (const auto& event : to_park_) {

@@ -72,8 +72,17 @@ bool Shards::balance(feed::PositionStore& store, OutboxReader& reader, int shard
     leases_.hold(taken, asked);
     // All of them are ours before the first is read: an error there must not leave a lease behind
     // that is renewed and never worked.
-    for (const auto& held : taken) enter(recall(held));
-    for (const auto& held : taken) read(*find(held.slice), reader);
+    for (const auto& held : taken) enter(held);
+    for (const auto& held : taken) {
+      auto& shard = *find(held.slice);
+      const auto done = recall(held);
+      // A primary that was promoted without our last ticks knows only what its row says.
+      if (done && reader.add(held.slice, *done)) {
+        shard.sent = AckTracker(*done);
+      } else {
+        read(shard, reader);
+      }
+    }
     changed |= !taken.empty();
   }
   if (changed) log_.info("shards held", {{"shards", held_.size()}, {"replicas", alive.size()}});
@@ -191,13 +200,13 @@ void Shards::remember(const Shard& shard) {
   remembered_[held.slice] = held;
 }
 
-feed::Held Shards::recall(feed::Held taken) const {
+std::optional<feed::Position> Shards::recall(const feed::Held& taken) const {
   const auto mine = remembered_.find(taken.slice);
-  if (mine == remembered_.end()) return taken;
+  if (mine == remembered_.end()) return std::nullopt;
   const bool untouched =
       taken.epoch == mine->second.epoch + 1 && taken.version == mine->second.version + 1;
-  if (untouched) taken.position = mine->second.position;
-  return taken;
+  if (!untouched) return std::nullopt;
+  return mine->second.position;
 }
 
 }  // namespace relevo::relay

@@ -288,11 +288,15 @@ class FakePayloads final : public relay::PayloadSource {
 // A source without rows: for what is under test above the reader.
 class EmptyOutbox final : public feed::TickSource, public feed::WindowSource<relay::OutboxRows> {
  public:
+  static constexpr feed::TickId kUnknownTick = 77;
+
   std::string probe() override { return "10:10:"; }
   std::optional<feed::Tick> next_tick() override { return tick(1); }
   std::vector<feed::Tick> find_ticks(std::span<const feed::TickId> ids) override {
     std::vector<feed::Tick> ticks;
-    for (const auto id : ids) ticks.push_back(tick(id));
+    for (const auto id : ids) {
+      if (id != kUnknownTick) ticks.push_back(tick(id));
+    }
     return ticks;
   }
   std::optional<relay::OutboxRows> small_window(const feed::Tick&, const feed::Tick&, feed::RowId,

@@ -214,9 +214,11 @@ TEST(CliFindings, JudgesTheSchema) {
 }
 
 TEST(CliFindings, JudgesTheSurroundings) {
-  EXPECT_THAT(levels(judge_surroundings({1, 8, 20, false}, 8)),
+  EXPECT_THAT(levels(judge_surroundings({1, 8, 8, 20, false}, 8)),
               ElementsAre(Level::kOk, Level::kOk, Level::kOk));
-  EXPECT_THAT(levels(judge_surroundings({20, 8, 0, true}, 16)),
+  EXPECT_THAT(levels(judge_surroundings({1, 8, 7, 20, false}, 8)),
+              ElementsAre(Level::kOk, Level::kOk, Level::kError, Level::kOk));
+  EXPECT_THAT(levels(judge_surroundings({20, 8, 8, 0, true}, 16)),
               ElementsAre(Level::kError, Level::kError, Level::kWarning, Level::kWarning));
 }
 

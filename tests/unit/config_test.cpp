@@ -455,6 +455,24 @@ TEST(ConfigRules, EachBites) {
   }
 }
 
+TEST(ConfigRules, BrokersAreHostsAndPorts) {
+  const auto problems = [](const char* brokers) {
+    Config config;
+    config.kafka.bootstrap_servers = brokers;
+    return all_lines(validate(config));
+  };
+  for (const auto* good :
+       {"kafka", "kafka:9092", " a:1 , b:65535\t", "a:9092,", "SASL_SSL://kafka-1.example:9092",
+        "plaintext://10.0.0.1:9092,plaintext://[::1]:9092", "[2001:db8::1]"}) {
+    EXPECT_EQ(problems(good), "") << good;
+  }
+  for (const auto* bad :
+       {",,,", " ", "a:99999", "a:0", "a:", ":9092", "a:kafka", "http://a:9092", "a:9092/topic",
+        "a:9092;b:9092", "a b:9092", "user:pass@a:9092", "::1", "a:9092,b:9092x"}) {
+    EXPECT_EQ(problems(bad).rfind("kafka.bootstrap_servers: must be host:port", 0), 0U) << bad;
+  }
+}
+
 TEST(ConfigRules, PropertiesTheGuaranteesRestOnAreRefused) {
   for (const char* name : {"enable.idempotence",
                            "acks",

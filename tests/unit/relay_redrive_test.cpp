@@ -43,7 +43,8 @@ struct Redriving : testing::Test {
   }
   void report(std::size_t index, Outcome outcome) {
     ASSERT_TRUE(Redrive::owns(publisher.sent[index].ticket));
-    redrive.report({publisher.sent[index].ticket, outcome});
+    EXPECT_EQ(redrive.report({publisher.sent[index].ticket, outcome}),
+              outcome != Outcome::kUnknown);
   }
 };
 

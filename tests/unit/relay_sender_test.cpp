@@ -97,7 +97,7 @@ TEST_F(Sending, DoesNotPassWhatCouldNotBeParked) {
   dead.fenced = true;
   publisher.answer = [](const auto&) { return Send::kUnknownTopic; };
   begin({event(1, "a")});
-  EXPECT_EQ(send(), Sender::Progress::kDone);
+  EXPECT_THROW((void)send(), core::IntegrationError);
   EXPECT_EQ(position(0), kOpen);
 }
 

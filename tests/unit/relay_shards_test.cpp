@@ -124,6 +124,16 @@ TEST_F(Holding, GoesOnFromWhatItHadDoneWhenNobodyHeldTheShardInBetween) {
   EXPECT_EQ(shards.find(3)->sent.position(), kDone);
 }
 
+TEST_F(Holding, BelievesTheRowWhenTheDatabaseLacksTheTickOfWhatItHadDone) {
+  start({"me"});
+  ASSERT_TRUE(balance());
+  work(3, {1, test::EmptyOutbox::kUnknownTick, 7, 1});
+  shards.drop(3, &reader);
+  positions.rows[3].expired = true;
+  ASSERT_TRUE(balance());
+  EXPECT_EQ(shards.find(3)->sent.position(), kFresh);
+}
+
 TEST_F(Holding, BelievesTheRowWhenSomebodyHeldTheShardInBetween) {
   start({"me"});
   ASSERT_TRUE(balance());

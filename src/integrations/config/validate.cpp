@@ -30,6 +30,37 @@ bool is_name_character(char c) {
          c == '_' || c == '-';
 }
 
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+// As librdkafka reads an entry: an optional protocol, a host, and a port unless it is 9092.
+bool is_broker(std::string_view entry) {
+  if (const auto end = entry.find("://"); end != std::string_view::npos) {
+    std::string protocol(entry.substr(0, end));
+    std::transform(protocol.begin(), protocol.end(), protocol.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    if (!is_one_of(protocol, {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"})) return false;
+    entry.remove_prefix(end + 3);
+  }
+  const bool has_port = entry.find(':') != std::string_view::npos && !entry.ends_with(']');
+  const auto address = parse_listen_address(std::string(entry) + (has_port ? "" : ":9092"));
+  return address && address->port != 0;
+}
+
+// librdkafka leaves out what it cannot read, and waits for ever when nothing is left.
+bool are_brokers(std::string_view list) {
+  bool some = false;
+  while (!list.empty()) {
+    auto entry = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(entry.size() + 1, list.size()));
+    while (!entry.empty() && is_blank(entry.front())) entry.remove_prefix(1);
+    while (!entry.empty() && is_blank(entry.back())) entry.remove_suffix(1);
+    if (entry.empty()) continue;
+    if (!is_broker(entry)) return false;
+    some = true;
+  }
+  return some;
+}
+
 class Checker {
  public:
   explicit Checker(const Config& config) : config_(config) {}
@@ -98,6 +129,9 @@ class Checker {
     if (kafka.bootstrap_servers.empty() && !kafka.embedded) {
       broken_.push_back({{"kafka.bootstrap_servers", "kafka.embedded"},
                          "must not be empty, as in host:9092,host:9092"});
+    } else if (!kafka.embedded && !are_brokers(kafka.bootstrap_servers)) {
+      broken("kafka.bootstrap_servers",
+             "must be host:port separated by commas, as in host:9092,host:9092");
     }
     within("kafka.topics.partitions", kafka.topics.partitions, 1, 10'000);
     if (kafka.topics.replication != -1)

@@ -25,6 +25,7 @@ using relay::SendResult;
 using Steady = std::chrono::steady_clock;
 
 constexpr auto kTick = 1s;
+constexpr int kUnansweredUntilOutage = 3;
 constexpr auto kIdleQuestion = 100ms;
 
 // Records purged on closing come back as reports, at once unless a broker thread is busy.
@@ -89,6 +90,7 @@ struct KafkaPublisher::Impl {
   bool limit_asked = false;
   bool delivered_since_tick = false;
   core::BootTime next_tick;
+  int unanswered = 0;  // questions in a row while idle
   Client producer;
   Queue queue;
 };
@@ -296,8 +298,13 @@ void KafkaPublisher::Impl::tick() {
   if (delivered_since_tick) watch.answered();
   watch.tick(flight.count() > 0, std::exchange(delivered_since_tick, false));
   // Without records nothing else would tell that brokers are there (again).
-  if (!watch.reachable() && flight.count() == 0 && ask_brokers(producer.get(), kIdleQuestion)) {
-    watch.answered();
+  if (!watch.reachable() && flight.count() == 0) {
+    if (ask_brokers(producer.get(), kIdleQuestion)) {
+      unanswered = 0;
+      watch.answered();
+    } else if (++unanswered == kUnansweredUntilOutage) {
+      watch.silent();
+    }
   }
   batch.expire(now);
   topics.refresh();

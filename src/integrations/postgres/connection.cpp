@@ -426,6 +426,10 @@ void Connection::fail(pg_result* result) {
     message += " (hint: " + one_line(hint) + ")";
   }
   if (message.empty()) message = "connection lost";
+  const std::string_view code = state ? state : "";
+  if (code == "42P05" || code == "26000") {
+    message += " (hint: a pooler in transaction mode? set database.prepared_statements to off)";
+  }
   const bool lost = PQstatus(connection_.get()) == CONNECTION_BAD;
   const auto kind = lost ? ErrorKind::kDisconnected : kind_of(state ? state : "");
   if (state) message = std::string(state) + " " + message;

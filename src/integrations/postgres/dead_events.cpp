@@ -70,7 +70,11 @@ std::vector<feed::RowId> DeadEvents::park(std::span<const relay::ToPark> events,
   std::vector<std::int64_t> ids, epoch_column;
   std::vector<feed::Slice> shards;
   std::vector<std::string> reasons, errors, targets;
-  for (const auto& event : events) {
+  // Positions are locked in the order of shards everywhere.
+  std::vector<relay::ToPark> in_order(events.begin(), events.end());
+  std::stable_sort(in_order.begin(), in_order.end(),
+                   [](const auto& x, const auto& y) { return x.shard < y.shard; });
+  for (const auto& event : in_order) {
     const auto epoch = epochs.find(event.shard);
     if (epoch == epochs.end()) continue;
     ids.push_back(event.id);

@@ -103,7 +103,8 @@ Surroundings Inspector::surroundings() {
   const auto result = connection_.run(statements::kSurroundings);
   Surroundings found;
   found.sequence_cache = result.int8(0, 0);
-  found.shards = result.int4(0, 1);
+  found.shards = result.is_null(0, 1) ? 0 : result.int4(0, 1);
+  found.positions = result.int4(0, 2);
   const auto partitions = connection_.run(statements::kPartitions);
   found.leaves_ahead = partitions.rows() > 0 ? partitions.int8(0, 0) : 0;
   found.default_in_use = partitions.rows() > 0 && partitions.boolean(0, 1);

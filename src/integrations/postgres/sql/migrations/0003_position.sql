@@ -86,6 +86,10 @@ BEGIN
     RETURN;   -- the caller looks again, and does not remember the probe's text
   END IF;
   SELECT * INTO l FROM relevo.tick t ORDER BY t.id DESC LIMIT 1;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'relevo.next_tick: there is no tick (deleted by hand?)'
+      USING ERRCODE = 'RV001', HINT = 'the outbox must be rebased before a relay may read it: docs/guarantees.md, Restore';
+  END IF;
   n := pg_current_snapshot();
   IF pg_snapshot_xmax(n) < pg_snapshot_xmax(l.snapshot) THEN
     RAISE EXCEPTION 'relevo.next_tick: the transaction counter is behind the last tick (restored cluster?)'

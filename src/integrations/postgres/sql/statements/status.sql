@@ -73,7 +73,7 @@ SELECT c.system_identifier::text FROM pg_control_system() c;
 
 -- name: surroundings
 SELECT (SELECT s.seqcache FROM pg_sequence s WHERE s.seqrelid = pg_get_serial_sequence('relevo.outbox', 'id')::regclass) AS sequence_cache,
-       (SELECT max(p.shards)::int4 FROM relevo.position p) AS shards;
+       (SELECT max(p.shards)::int4 FROM relevo.position p) AS shards, (SELECT count(*)::int4 FROM relevo.position p) AS rows;
 
 -- name: newest_event
 -- Its id (0: none yet) and the time of asking.

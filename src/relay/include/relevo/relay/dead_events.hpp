@@ -1,6 +1,7 @@
 // Port: events that cannot be published, and those of the same aggregate that queue behind them.
 // Rows of this table count as done for a position, so each call has committed when it returns.
-// Every change is fenced by the shard's epoch. Throws core::IntegrationError. Not thread-safe.
+// Parking is fenced by the shard's epoch; what removes or changes rows is right whoever does it.
+// Throws core::IntegrationError. Not thread-safe.
 #pragma once
 
 #include <span>

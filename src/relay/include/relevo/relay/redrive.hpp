@@ -42,7 +42,8 @@ class Redrive {
   void settle(DeadEvents& dead);
 
   static bool owns(Ticket ticket);
-  void report(const Report& report);
+  // Returns false if it leaves open whether the event was written.
+  [[nodiscard]] bool report(const Report& report);
   bool busy() const { return !on_their_way_.empty(); }
   void clear();
 

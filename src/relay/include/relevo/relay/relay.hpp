@@ -99,6 +99,7 @@ class Relay final : public core::Service {
   bool keep_leases();
   void wait_collecting(std::chrono::milliseconds time);
   void reopen_producer(std::string_view reason);
+  void open_producer();
   void start_over();
   void drain();
   std::chrono::milliseconds idle_time() const;
@@ -122,6 +123,11 @@ class Relay final : public core::Service {
   core::BootTime next_look_{};
   core::BootTime kafka_retry_{};
   core::Backoff kafka_backoff_;
+  bool reading_ = false;  // this session has read, or has nothing to read
+  bool producer_in_doubt_ = false;
+  core::BootTime last_reopen_{};
+  core::BootTime connect_at_{};
+  core::Backoff reopen_backoff_;
   std::chrono::milliseconds poll_;
 
   std::thread thread_;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "relevo/core/log.hpp"
@@ -68,7 +69,8 @@ class Shards {
   void read(const Shard& shard, OutboxReader& reader);
   void hand_back(feed::PositionStore& store, OutboxReader& reader);
   void remember(const Shard& shard);
-  feed::Held recall(feed::Held taken) const;
+  // What was done beyond the row; nullopt: nothing, or somebody held the shard since.
+  std::optional<feed::Position> recall(const feed::Held& taken) const;
 
   feed::LeaseKeeper& leases_;
   Metrics& metrics_;

@@ -72,6 +72,7 @@ struct Server {
 struct Surroundings {
   std::int64_t sequence_cache = 0;  // of outbox ids; more than 1 breaks the order of an aggregate
   int shards = 0;
+  int positions = 0;  // rows; fewer than shards: deleted by hand, their events would never be read
   std::int64_t leaves_ahead = 0;
   bool default_in_use = false;  // rows spilt past the last partition
 };

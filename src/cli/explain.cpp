@@ -57,7 +57,7 @@ std::string explain(const core::IntegrationError& error) {
 int exit_code_of(const core::IntegrationError& error) {
   switch (error.kind()) {
     case ErrorKind::kMisconfigured: return exit_code::kMisconfigured;
-    case ErrorKind::kDisconnected: return exit_code::kUnavailable;
+    case ErrorKind::kDisconnected:
     case ErrorKind::kOverloaded: return exit_code::kUnavailable;
     case ErrorKind::kConflict: return exit_code::kFailed;
     case ErrorKind::kRejected: break;

@@ -51,7 +51,7 @@ Key key(std::string path, std::string rule, std::string meaning, Field field) {
              [field](const Config& config) { return show_field(field(config)); }};
 }
 
-#define RELEVO_FIELD(member) [](auto& config) -> auto& { return config.member; }
+#define RELEVO_FIELD(member) ([](auto& config) -> auto& { return config.member; })
 
 std::vector<Key> build_table() {
   std::vector<Key> table;
@@ -144,8 +144,8 @@ std::string_view last_part(std::string_view path) { return path.substr(path.rfin
 }  // namespace
 
 const std::vector<Key>& key_table() {
-  static const std::vector<Key> table = build_table();
-  return table;
+  static const std::vector<Key> kTable = build_table();
+  return kTable;
 }
 
 const Key* find_key(std::string_view path) {

@@ -102,7 +102,7 @@ class HttpServer::Running {
     });
     // Without one the library sends what() to the client.
     server_.set_exception_handler(
-        [](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+        [](const httplib::Request&, httplib::Response& response, const std::exception_ptr&) {
           response.status = 500;
           response.set_content("internal error\n", kText);
         });

@@ -52,7 +52,8 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
     std::string line(message.payload.data(), message.payload.size());
-    if (!writer_.write(line += '\n')) return;
+    line += '\n';
+    if (!writer_.write(line)) return;
     if (const auto dropped = writer_.take_dropped(); dropped > 0) {
       const core::Field field("lines", dropped);
       writer_.write(

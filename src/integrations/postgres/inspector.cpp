@@ -144,15 +144,16 @@ std::vector<ParkedEvent> Inspector::dead_of_aggregate(const std::string& type,
 }
 
 std::vector<ParkedEvent> Inspector::dead_refused(std::int64_t after,
-                                                 std::optional<std::string> reason, int limit) {
+                                                 const std::optional<std::string>& reason,
+                                                 int limit) {
   Params params;
   params.add(after);
   add_optional(params, reason).add(std::int64_t{limit});
   return parked_events(connection_.run(statements::kDeadRefused, params));
 }
 
-std::vector<DeadEventRow> Inspector::dead_list(std::int64_t after, std::optional<std::string> state,
-                                               int limit) {
+std::vector<DeadEventRow> Inspector::dead_list(std::int64_t after,
+                                               const std::optional<std::string>& state, int limit) {
   Params params;
   params.add(after);
   add_optional(params, state).add(std::int64_t{limit});

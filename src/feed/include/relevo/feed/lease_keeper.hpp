@@ -55,8 +55,8 @@ class LeaseKeeper final : public core::Service {
 
  private:
   struct Entry {
-    std::int64_t epoch;
-    core::BootTime until;
+    std::int64_t epoch = 0;
+    core::BootTime until{};
   };
 
   void run();

@@ -132,7 +132,7 @@ class Inspector {
 
   std::vector<DeadCount> dead_counts();
   // Rows with a larger id, in any state if none is given.
-  std::vector<DeadEventRow> dead_list(std::int64_t after, std::optional<std::string> state,
+  std::vector<DeadEventRow> dead_list(std::int64_t after, const std::optional<std::string>& state,
                                       int limit);
   std::int64_t dead_aggregates();
   std::vector<DeadEventChoice> dead_by_id(std::span<const std::int64_t> ids);
@@ -140,8 +140,8 @@ class Inspector {
   // own.
   std::vector<ParkedEvent> dead_of_aggregate(const std::string& type, const std::string& id,
                                              std::int64_t after, int limit);
-  std::vector<ParkedEvent> dead_refused(std::int64_t after, std::optional<std::string> reason,
-                                        int limit);
+  std::vector<ParkedEvent> dead_refused(std::int64_t after,
+                                        const std::optional<std::string>& reason, int limit);
   // Both return the ids that were changed.
   std::vector<std::int64_t> dead_retry(std::span<const std::int64_t> ids);
   std::vector<std::int64_t> dead_skip(std::span<const std::int64_t> ids);

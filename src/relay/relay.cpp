@@ -198,6 +198,7 @@ void Relay::reopen_producer(std::string_view reason) {
   to_.log.warn("producer is opened anew", {{"reason", reason}});
   to_.metrics.publish_failed(reason::kProducerLost, to_.publisher.in_flight());
   connected_.reset();
+  reading_ = false;
   open_producer();
   // What makes a producer fail again and again must not turn into a storm.
   const auto now = to_.clock.now();

@@ -12,11 +12,11 @@
 
 namespace relevo::kafka {
 
-template <auto Destroy>
+template <auto kDestroy>
 struct Deleter {
   template <typename T>
   void operator()(T* handle) const {
-    Destroy(handle);
+    kDestroy(handle);
   }
 };
 

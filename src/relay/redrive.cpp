@@ -3,8 +3,6 @@
 #include <unordered_set>
 #include <utility>
 
-#include "relevo/relay/sender.hpp"
-
 namespace relevo::relay {
 namespace {
 

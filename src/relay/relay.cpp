@@ -221,13 +221,13 @@ void Relay::wait_collecting(milliseconds time) {
       const auto left = std::chrono::ceil<milliseconds>(until - now);
       if (!keep_leases()) return;
       if (!collect(std::min<milliseconds>(left, kLongestWait))) {
-        std::this_thread::sleep_for(left);
-        return;  // start_over() opens it anew
+        std::this_thread::sleep_for(left);  // a lost producer no longer waits for us in collect()
+        return;                             // start_over() opens it anew
       }
     }
   } catch (const core::IntegrationError& error) {
     to_.log.warn("producer cannot be opened", {{"reason", error.what()}});
-    std::this_thread::sleep_for(time);
+    std::this_thread::sleep_for(time);  // nothing is left to wait on; run() must not spin
   }
 }
 

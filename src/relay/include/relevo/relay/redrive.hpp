@@ -15,20 +15,14 @@
 #include "relevo/relay/dead_events.hpp"
 #include "relevo/relay/metrics.hpp"
 #include "relevo/relay/publisher.hpp"
+#include "relevo/relay/sender.hpp"
 #include "relevo/relay/shards.hpp"
 
 namespace relevo::relay {
 
 class Redrive {
  public:
-  struct Ports {
-    Shards& shards;
-    BlockedAggregates& blocked;
-    Publisher& publisher;
-    Metrics& metrics;
-    core::Log& log;
-    const core::Clock& clock;
-  };
+  using Ports = Sender::Ports;
 
   Redrive(Ports ports, CloudEvents format) : to_(ports), format_(std::move(format)) {}
 

@@ -129,7 +129,7 @@ log: {level: loud}
   EXPECT_EQ(
       errors(result),
       "relevo.yaml:2: relay.lease_tll: unknown key; did you mean relay.lease_ttl?\n"
-      "relevo.yaml:3: relay.poll_max: 25 has no unit; use ms, s, m or h, as in 250ms or 10s\n"
+      "relevo.yaml:3: relay.poll_max: 25 has no unit; use ms, s, m, h or d, as in 250ms or 10s\n"
       "relevo.yaml:4: relay.shards: expected a whole number, found \"many\"\n"
       "relevo.yaml:5: relay.shards: given twice; the first is on line 4\n"
       "relevo.yaml:7: kafka.topics: expected keys below it, found a value\n"
@@ -145,7 +145,7 @@ log: {level: loud}
 TEST_F(ConfigLoad, RefusesValuesOfTheWrongForm) {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"relay: {lease_ttl: ten}", "expected a duration such as 250ms, found \"ten\""},
-      {"relay: {lease_ttl: 10sec}", "\"10sec\" has no known unit; use ms, s, m or h"},
+      {"relay: {lease_ttl: 10sec}", "\"10sec\" has no known unit; use ms, s, m, h or d"},
       {"relay: {lease_ttl: 1.5s}", "\"1.5s\" is not whole"},
       {"relay: {lease_ttl: -5s}", "\"-5s\" is negative"},
       {"relay: {lease_ttl: 99999999999999999999s}", "out of range"},
@@ -326,7 +326,7 @@ TEST_F(ConfigLoad, AFailedKeyDoesNotDragDownOthers) {
   const LoadResult result = load_yaml("relay: {lease_ttl: 60, save_interval: 5s}");
   EXPECT_EQ(
       errors(result),
-      "relevo.yaml:1: relay.lease_ttl: 60 has no unit; use ms, s, m or h, as in 250ms or 10s\n");
+      "relevo.yaml:1: relay.lease_ttl: 60 has no unit; use ms, s, m, h or d, as in 250ms or 10s\n");
 }
 
 TEST_F(ConfigLoad, SecretFilesLoseTheirLineEndAndMissingOnesAreMisconfiguration) {
@@ -349,11 +349,16 @@ TEST(ConfigRules, EachBites) {
   const std::vector<Rule> rules{
       {"defaults", [](Config&) {}, ""},
       {"no roles", [](Config& c) { c.roles = {}; }, "roles: at least one role"},
-      {"worker",
+      {"roles of jobs",
        [](Config& c) {
-         c.roles = {"relay", "worker"};
+         c.roles = {"relay", "worker", "scheduler"};
        },
-       "roles: role \"worker\" is not in this version"},
+       ""},
+      {"webhooks",
+       [](Config& c) {
+         c.roles = {"relay", "webhooks"};
+       },
+       "roles: role \"webhooks\" is not in this version"},
       {"unknown role", [](Config& c) { c.roles = {"rely"}; }, "roles: unknown role \"rely\""},
       {"instance", [](Config& c) { c.instance = std::string(63, 'x'); }, ""},
       {"long instance", [](Config& c) { c.instance = std::string(64, 'x'); },
@@ -436,6 +441,25 @@ TEST(ConfigRules, EachBites) {
        "relay.max_in_flight: must be 100 to 1000000"},
       {"many in flight", [](Config& c) { c.relay.max_in_flight = 1'000'001; },
        "relay.max_in_flight: must be 100"},
+      {"no threads", [](Config& c) { c.worker.threads = 0; },
+       "worker.threads: must be 1 to 256, is 0"},
+      {"many threads", [](Config& c) { c.worker.threads = 257; }, "worker.threads: must be"},
+      {"few jobs", [](Config& c) { c.worker.max_in_flight = 9; },
+       "worker.max_in_flight: must be 10 to 20000"},
+      {"many jobs", [](Config& c) { c.worker.max_in_flight = 20'001; }, "worker.max_in_flight"},
+      {"worker lease", [](Config& c) { c.worker.lease_ttl = 1s; },
+       "worker.lease_ttl: must be 2s to 5m"},
+      {"worker poll order", [](Config& c) { c.worker.poll_min = 26ms; },
+       "worker.poll_min: must not exceed worker.poll_max (25ms), is 26ms"},
+      {"worker poll_min", [](Config& c) { c.worker.poll_min = 0ms; },
+       "worker.poll_min: must be 1ms to 1s"},
+      {"worker poll_max", [](Config& c) { c.worker.poll_max = 2s; },
+       "worker.poll_max: must be 1ms to 1s"},
+      {"quarantine", [](Config& c) { c.worker.quarantine_after = 0; },
+       "worker.quarantine_after: must be 1 to 100"},
+      {"give up", [](Config& c) { c.worker.give_up = 999ms; }, "worker.give_up: must be 1s to 1h"},
+      {"history", [](Config& c) { c.worker.history = 366 * 24h; },
+       "worker.history: must be 1h to 365d, is 366d"},
       {"no http", [](Config& c) { c.http.listen = ""; }, ""},
       {"listen", [](Config& c) { c.http.listen = "localhost"; }, "http.listen: must be host:port"},
       {"level", [](Config& c) { c.log.level = "trace"; }, "log.level: must be debug"},
@@ -626,18 +650,20 @@ TEST(ConfigDocuments, TheReferenceListsEveryKey) {
 // well.
 TEST(ConfigDocuments, EveryFieldHasAKey) {
   const Config config;
-  [[maybe_unused]] const auto& [roles, instance, database, kafka, relay, http, log, shutdown] =
-      config;
+  [[maybe_unused]] const auto& [roles, instance, database, kafka, relay, worker, kinds, handlers,
+                                schedules, subscriptions, http, log, shutdown] = config;
   [[maybe_unused]] const auto& [url, password_file, prepared, connect_timeout, statement_timeout] =
       database;
   [[maybe_unused]] const auto& [servers, topics, properties, files, embedded] = kafka;
   [[maybe_unused]] const auto& [create, partitions, replication] = topics;
   [[maybe_unused]] const auto& [delivery, topic, source, shards, ttl, save, poll_min, poll_max,
                                 in_flight] = relay;
+  [[maybe_unused]] const auto& [threads, jobs_in_flight, worker_ttl, jobs_min, jobs_max, quarantine,
+                                give_up, history] = worker;
   [[maybe_unused]] const auto& [listen] = http;
   [[maybe_unused]] const auto& [level, format] = log;
   [[maybe_unused]] const auto& [grace] = shutdown;
-  constexpr std::size_t kFields = 2 + 5 + 4 + 3 + 9 + 1 + 2 + 1;
+  constexpr std::size_t kFields = 2 + 5 + 4 + 3 + 9 + 8 + 1 + 2 + 1;
   EXPECT_EQ(reference().size(), kFields);
 }
 

@@ -59,8 +59,8 @@ std::vector<Key> build_table() {
     table.push_back(key(std::move(path), std::move(rule), std::move(meaning), field));
   };
 
-  add("roles", "at least one; this version: `relay`", "what this process does",
-      RELEVO_FIELD(roles));
+  add("roles", "at least one of `relay`, `worker`, `consumer`, `scheduler`",
+      "what this process does", RELEVO_FIELD(roles));
   add("instance", "at most 63 printable characters",
       "name of this replica in `relevo.replica`; empty: host name and a random suffix",
       RELEVO_FIELD(instance));
@@ -113,6 +113,23 @@ std::vector<Key> build_table() {
       RELEVO_FIELD(relay.poll_max));
   add("relay.max_in_flight", "100 to 1000000", "events handed to Kafka and not yet acknowledged",
       RELEVO_FIELD(relay.max_in_flight));
+
+  add("worker.threads", "1 to 256", "threads that run handlers", RELEVO_FIELD(worker.threads));
+  add("worker.max_in_flight", "10 to 20000", "jobs claimed and not yet finished",
+      RELEVO_FIELD(worker.max_in_flight));
+  add("worker.lease_ttl", "2s to 5m", "a replica that dies is taken over after this long",
+      RELEVO_FIELD(worker.lease_ttl));
+  add("worker.poll_min", "1ms to `worker.poll_max`", "interval of looking for jobs under load",
+      RELEVO_FIELD(worker.poll_min));
+  add("worker.poll_max", "`worker.poll_min` to 1s", "interval of looking for jobs when idle",
+      RELEVO_FIELD(worker.poll_max));
+  add("worker.quarantine_after", "1 to 100", "a job whose process died so often is quarantined",
+      RELEVO_FIELD(worker.quarantine_after));
+  add("worker.give_up", "1s to 1h",
+      "a handler that ignores its time limit for this long ends the process",
+      RELEVO_FIELD(worker.give_up));
+  add("worker.history", "1h to 365d", "finished jobs are kept in the history for this long",
+      RELEVO_FIELD(worker.history));
 
   add("http.listen", "host:port, `[::1]:9464` for IPv6",
       "address of probes and metrics; empty: no HTTP", RELEVO_FIELD(http.listen));

@@ -32,7 +32,7 @@ struct YamlValue {
   std::string operator()(bool value) const { return value ? " true" : " false"; }
   std::string operator()(std::int64_t value) const { return " " + std::to_string(value); }
   std::string operator()(const std::string& value) const {
-    static const std::regex kDuration("[0-9]+(ms|s|m|h)");
+    static const std::regex kDuration("[0-9]+(ms|s|m|h|d)");
     return " " + (std::regex_match(value, kDuration) ? value : yaml_text(value));
   }
   std::string operator()(const List& list) const {

@@ -16,6 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::chrono::hours kYear{365 * 24};
+
 bool is_one_of(std::string_view value, std::initializer_list<std::string_view> known) {
   return std::find(known.begin(), known.end(), value) != known.end();
 }
@@ -72,6 +74,7 @@ class Checker {
     kafka();
     kafka_properties();
     relay();
+    worker();
     topic();
     source();
     outside();
@@ -97,11 +100,11 @@ class Checker {
   void roles() {
     if (config_.roles.empty()) broken("roles", "at least one role is needed, as in [relay]");
     for (const std::string& role : config_.roles) {
-      if (role == "relay") continue;
-      const bool announced =
-          is_one_of(role, {"worker", "consumer", "scheduler", "webhooks", "admin"});
+      if (is_one_of(role, {"relay", "worker", "consumer", "scheduler"})) continue;
+      const bool announced = is_one_of(role, {"webhooks", "admin"});
       broken("roles", announced ? "role \"" + role + "\" is not in this version"
-                                : "unknown role " + quoted(role) + "; known: relay");
+                                : "unknown role " + quoted(role) +
+                                      "; known: relay, worker, consumer, scheduler");
     }
   }
 
@@ -178,14 +181,30 @@ class Checker {
                          "must be less than a quarter of relay.lease_ttl (" +
                              to_text(relay.lease_ttl) + "), is " + to_text(relay.save_interval)});
     }
-    within("relay.poll_min", relay.poll_min, 1ms, 1s);
-    within("relay.poll_max", relay.poll_max, 1ms, 1s);
-    if (relay.poll_min > relay.poll_max) {
-      broken_.push_back({{"relay.poll_min", "relay.poll_max"},
-                         "must not exceed relay.poll_max (" + to_text(relay.poll_max) + "), is " +
-                             to_text(relay.poll_min)});
-    }
+    polling("relay", relay.poll_min, relay.poll_max);
     within("relay.max_in_flight", relay.max_in_flight, 100, 1'000'000);
+  }
+
+  void worker() {
+    const Worker& worker = config_.worker;
+    within("worker.threads", worker.threads, 1, 256);
+    within("worker.max_in_flight", worker.max_in_flight, 10, 20'000);
+    within("worker.lease_ttl", worker.lease_ttl, 2s, 5min);
+    polling("worker", worker.poll_min, worker.poll_max);
+    within("worker.quarantine_after", worker.quarantine_after, 1, 100);
+    within("worker.give_up", worker.give_up, 1s, 1h);
+    within("worker.history", worker.history, 1h, kYear);
+  }
+
+  void polling(const std::string& section, milliseconds least, milliseconds most) {
+    const std::string shortest = section + ".poll_min";
+    const std::string longest = section + ".poll_max";
+    within(shortest, least, 1ms, 1s);
+    within(longest, most, 1ms, 1s);
+    if (least <= most) return;
+    broken_.push_back(
+        {{shortest, longest},
+         "must not exceed " + longest + " (" + to_text(most) + "), is " + to_text(least)});
   }
 
   void topic() {

@@ -16,8 +16,9 @@ struct Unit {
   std::int64_t in_ms;
 };
 
-constexpr std::array<Unit, 4> kUnits{{{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
-constexpr std::string_view kUnitHint = "use ms, s, m or h, as in 250ms or 10s";
+constexpr std::array<Unit, 5> kUnits{
+    {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
+constexpr std::string_view kUnitHint = "use ms, s, m, h or d, as in 250ms or 10s";
 
 const std::string* scalar(const Raw& raw) { return std::get_if<std::string>(&raw); }
 

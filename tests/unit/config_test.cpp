@@ -222,6 +222,7 @@ TEST_F(ConfigLoad, EnvironmentWinsOverFile) {
 
 TEST_F(ConfigLoad, EveryKeyCanComeFromTheEnvironmentAndFromAFile) {
   for (const KeyReference& key : reference()) {
+    if (key.environment.empty()) continue;
     const std::string bad = key.type == "list" ? "[]" : "x";
     const LoadResult result = load({std::nullopt, {{key.environment, bad}}});
     EXPECT_TRUE(result.warnings.empty()) << key.environment;
@@ -626,24 +627,81 @@ TEST(ConfigDocuments, TheExampleFileHoldsTheDefaultsAndEveryKey) {
   // Without one of its keys the file would still load: so look for each.
   const std::string text = content_of(path);
   for (const KeyReference& key : reference()) {
+    if (key.environment.empty()) continue;
     const std::string name = key.path.substr(key.path.rfind('.') + 1) + ":";
     EXPECT_NE(text.find(name + " " + key.initial + "\n"), std::string::npos)
         << key.path << ": " << key.initial;
   }
 }
 
+// The commented lines that show an entry of this list, as YAML.
+std::string example_of(const std::string& list) {
+  std::istringstream file(content_of(repository() / "config" / "relevo.yaml"));
+  std::string example;
+  for (std::string line; std::getline(file, line);) {
+    if (example.empty() ? line == "# " + list + ":" : line.rfind("#   ", 0) == 0) {
+      example += line.substr(2) + "\n";
+    } else if (!example.empty()) {
+      break;
+    }
+  }
+  return example;
+}
+
+TEST_F(ConfigLoad, TheExamplesOfListsHoldEveryFieldAndLoad) {
+  const std::string roles = "roles: [worker, scheduler, consumer]\n";
+  std::string all = roles;
+  for (const char* list : {"kinds", "handlers", "schedules", "subscriptions"}) {
+    const std::string example = example_of(list);
+    EXPECT_NE(example, "") << list;
+    all += example;
+  }
+  const LoadResult result = load_yaml(all);
+  ASSERT_EQ(errors(result), "");
+  EXPECT_EQ(all_lines(result.warnings), "");
+
+  for (const KeyReference& key : reference()) {
+    // One of several, or shown elsewhere.
+    const bool alternative = key.path == "schedules[].every" || key.path == "schedules[].at" ||
+                             key.path == "subscriptions[].handler" ||
+                             key.path.starts_with("subscriptions[].http");
+    if (!key.environment.empty() || alternative) continue;
+    const std::string example = example_of(key.path.substr(0, key.path.find('[')));
+    const std::string name = " " + key.path.substr(key.path.rfind('.') + 1) + ":";
+    const bool has_default = !key.initial.empty() && key.initial != "\"\"";
+    const std::string initial = key.initial == "\"{}\"" ? "{}" : key.initial;
+    EXPECT_NE(example.find(has_default ? name + " " + initial + " " : name), std::string::npos)
+        << key.path << ": " << key.initial << "\n"
+        << example;
+  }
+}
+
 TEST(ConfigDocuments, TheReferenceListsEveryKey) {
   const std::string text = content_of(repository() / "docs" / "configuration.md");
+  std::size_t fields = 0;
   for (const KeyReference& key : reference()) {
-    const std::string row = "| `" + key.path + "` | `" + key.environment + "` | " + key.type +
-                            " | `" + key.initial + "` | " + key.rule + " | " + key.meaning + " |\n";
+    const bool is_field = key.environment.empty();
+    fields += is_field ? 1 : 0;
+    std::string row = "| `" + key.path + "` | ";
+    if (!is_field) row += "`" + key.environment + "` | ";
+    row += key.type + " | ";
+    if (key.required) {
+      row += "required";
+    } else if (!key.initial.empty()) {
+      row += "`" + key.initial + "`";
+    }
+    row += " | " + key.rule + " | " + key.meaning + " |\n";
     EXPECT_NE(text.find(row), std::string::npos) << row;
   }
-  std::size_t rows = 0;
+  std::size_t rows = fields;
   for (auto at = text.find("| `RELEVO_"); at != std::string::npos;
        at = text.find("| `RELEVO_", at + 1))
     ++rows;
   EXPECT_EQ(rows, reference().size());
+  std::size_t field_rows = 0;
+  for (auto at = text.find("[].", 0); at != std::string::npos; at = text.find("[].", at + 1))
+    ++field_rows;
+  EXPECT_EQ(field_rows, fields);
 }
 
 // A field that is added to a struct breaks the line of its struct here: add it to the key table as
@@ -663,8 +721,23 @@ TEST(ConfigDocuments, EveryFieldHasAKey) {
   [[maybe_unused]] const auto& [listen] = http;
   [[maybe_unused]] const auto& [level, format] = log;
   [[maybe_unused]] const auto& [grace] = shutdown;
-  constexpr std::size_t kFields = 2 + 5 + 4 + 3 + 9 + 8 + 1 + 2 + 1;
-  EXPECT_EQ(reference().size(), kFields);
+  const Kind kind;
+  const HttpHandler endpoint;
+  const Schedule schedule;
+  const Subscription subscription;
+  [[maybe_unused]] const auto& [kind_name, attempts, base, cap, timeout, kept, unique_for, key] =
+      kind;
+  [[maybe_unused]] const auto& [handler_kind, handler_http] = Handler();
+  [[maybe_unused]] const auto& [endpoint_url, endpoint_timeout, at_a_time, secret, is_private] =
+      endpoint;
+  [[maybe_unused]] const auto& [schedule_name, cron, every, at, zone, job, queue, payload, priority,
+                                missed, missed_max] = schedule;
+  [[maybe_unused]] const auto& [name, read, group, handler, enqueue, http_target, envelope, start,
+                                types, unknown, keys, batch, tries, dead] = subscription;
+  constexpr std::size_t kSingle = 2 + 5 + 4 + 3 + 9 + 8 + 1 + 2 + 1;
+  constexpr std::size_t kLists = 4;
+  constexpr std::size_t kOfRecords = 8 + (2 + 5) + 11 + (14 + 5);
+  EXPECT_EQ(reference().size(), kSingle + kLists + kOfRecords);
 }
 
 }  // namespace

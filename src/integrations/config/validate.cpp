@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <initializer_list>
+#include <iterator>
 #include <string_view>
+#include <utility>
 
 #include "relevo/config/listen_address.hpp"
 #include "rules.hpp"
 #include "value.hpp"
+#include "value_rules.hpp"
 
 namespace relevo::config {
 
@@ -17,20 +19,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::hours kYear{365 * 24};
-
-bool is_one_of(std::string_view value, std::initializer_list<std::string_view> known) {
-  return std::find(known.begin(), known.end(), value) != known.end();
-}
-
-bool is_printable(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
-}
-
-bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-         c == '_' || c == '-';
-}
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
@@ -78,6 +66,9 @@ class Checker {
     topic();
     source();
     outside();
+    consumer();
+    auto of_records = broken_record_rules(config_);
+    std::move(of_records.begin(), of_records.end(), std::back_inserter(broken_));
     return std::move(broken_);
   }
 
@@ -87,14 +78,11 @@ class Checker {
   }
 
   void within(const std::string& key, milliseconds value, milliseconds least, milliseconds most) {
-    if (value >= least && value <= most) return;
-    broken(key, "must be " + to_text(least) + " to " + to_text(most) + ", is " + to_text(value));
+    if (auto complaint = out_of_range(value, least, most)) broken(key, std::move(*complaint));
   }
 
   void within(const std::string& key, std::int64_t value, std::int64_t least, std::int64_t most) {
-    if (value >= least && value <= most) return;
-    broken(key, "must be " + std::to_string(least) + " to " + std::to_string(most) + ", is " +
-                    std::to_string(value));
+    if (auto complaint = out_of_range(value, least, most)) broken(key, std::move(*complaint));
   }
 
   void roles() {
@@ -262,6 +250,13 @@ class Checker {
       broken("log.format", "must be auto, json or text, is " + quoted(config_.log.format));
     }
     within("shutdown.grace", config_.shutdown.grace, 1s, 1h);
+  }
+
+  void consumer() {
+    const bool consumes =
+        std::find(config_.roles.begin(), config_.roles.end(), "consumer") != config_.roles.end();
+    if (!consumes || !config_.subscriptions.empty()) return;
+    broken_.push_back({{"subscriptions", "roles"}, "at least one is needed by the role consumer"});
   }
 
   const Config& config_;

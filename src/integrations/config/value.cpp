@@ -120,7 +120,7 @@ Complaint read(const Raw& raw, Map& target) {
   return std::nullopt;
 }
 
-Shown show(milliseconds value) { return to_text(value); }
+ShownValue show(milliseconds value) { return to_text(value); }
 
 std::string to_text(milliseconds value) {
   for (const Unit& unit : kUnits) {
@@ -129,6 +129,19 @@ std::string to_text(milliseconds value) {
     }
   }
   return "0ms";
+}
+
+std::string without_value(Shape shape) {
+  const std::string message = "has no value; remove the line";
+  switch (shape) {
+    case Shape::kScalar: return message + ", or write \"\" for an empty text";
+    case Shape::kList:
+    case Shape::kRecords: return message + ", or write []";
+    case Shape::kMap:
+    case Shape::kJson: return message + ", or write {}";
+    case Shape::kGroup: break;
+  }
+  return message;
 }
 
 std::string quoted(std::string_view text) {

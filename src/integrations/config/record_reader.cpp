@@ -87,6 +87,7 @@ class RecordReader {
       const bool in_group = dot != std::string::npos;
       if (!field.required || entry.merges || entry.given.contains(field.path)) continue;
       if (in_group && !entry.given.contains(field.path.substr(0, dot))) continue;
+      give_up_on(entry, field.path);
       draft_.refuse(entry.path + "." + field.path, where, "is needed");
     }
   }
@@ -114,22 +115,36 @@ class RecordReader {
     } else if (const auto close = nearest_field(records_, inside)) {
       message += *close == inside ? "; write its parts on lines of their own, indented"
                                   : "; did you mean " + entry.path + "." + *close + "?";
-      // Then that it is missing would be no news.
-      entry.given.insert(*close);
-      if (const auto dot = close->rfind('.'); dot != std::string::npos) {
-        entry.given.insert(close->substr(0, dot));
-      }
-      draft_.failed.insert(entry.path + "." + *close);
+      give_up_on(entry, *close);
     }
     draft_.errors.push_back({place_.at(key.Mark()), message});
+  }
+
+  // What is known to be wrong: that it, its group or what lies below it is missing is no news.
+  void give_up_on(Entry& entry, const std::string& path) {
+    for (const Field& field : records_.fields) {
+      const bool is_near = field.path == path || field.path.starts_with(path + ".") ||
+                           path.starts_with(field.path + ".");
+      if (!is_near) continue;
+      entry.given.insert(field.path);
+      draft_.failed.insert(entry.path + "." + field.path);
+    }
+  }
+
+  static std::string without_field_value(const Field& field) {
+    if (field.required) return "has no value";
+    return field.type == "text" ? without_value(Shape::kScalar) : "has no value; remove the line";
   }
 
   void read_field(Entry& entry, const Field& field, const std::string& where,
                   const YAML::Node& value) {
     const std::string path = entry.path + "." + field.path;
-    if (value.IsNull()) return draft_.refuse(path, where, without_value(field.shape));
+    if (value.IsNull() || (field.shape == Shape::kGroup && !value.IsMap())) {
+      give_up_on(entry, field.path);
+      return draft_.refuse(path, where,
+                           value.IsNull() ? without_field_value(field) : "expected keys below it");
+    }
     if (field.shape == Shape::kGroup) {
-      if (!value.IsMap()) return draft_.refuse(path, where, "expected keys below it");
       draft_.set(key_, field, entry.index, Map{}, where);
       return read_keys(entry, field.path, value);
     }

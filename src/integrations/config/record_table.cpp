@@ -27,23 +27,15 @@ std::optional<ShownValue> show_field(const T& value) {
 }
 
 // Texts that need care of their own when they are read or shown.
-struct Plain {
-  static Complaint check(const std::string&) { return std::nullopt; }
-  static std::string shown(const std::string& text) { return text; }
-};
-
 struct Url {
-  static Complaint check(const std::string&) { return std::nullopt; }
-  static std::string shown(const std::string& text) { return redact_url(text); }
+  static std::string shown(const std::string& text) { return redact_endpoint(text); }
 };
 
 struct SecretFile {
-  static Complaint check(const std::string&) { return std::nullopt; }
   static std::string shown(const std::string& text) { return redact_path(text); }
 };
 
 struct JsonText {
-  static Complaint check(const std::string& text) { return check_json(text); }
   static std::string shown(const std::string& text) { return redact_json(text); }
 };
 
@@ -89,7 +81,9 @@ class Table {
     field.read = [entries = entries_, member](Config& config, std::size_t entry, const Raw& raw) {
       std::string text;
       if (auto complaint = read(raw, text)) return complaint;
-      if (auto complaint = Care::check(text)) return complaint;
+      if constexpr (std::is_same_v<Care, JsonText>) {
+        if (auto complaint = check_json(text)) return complaint;
+      }
       *member(entries(config)[entry]) = std::move(text);
       return Complaint();
     };
@@ -159,7 +153,7 @@ RecordList kind_records() {
       .add("timeout", Need::kOptional, "1ms to 7d", "time for one run", RELEVO_FIELD(timeout))
       .add("history", Need::kOptional, "`all`, `failures`", "finished jobs kept in the history",
            RELEVO_FIELD(history))
-      .add("unique_for", Need::kOptional, "0s to 365d",
+      .add("unique_for", Need::kOptional, "0ms to 365d",
            "how long a unique key holds after completion", RELEVO_FIELD(unique_for))
       .add("key_concurrency", Need::kOptional, "1 to 1000", "jobs of one concurrency key at a time",
            RELEVO_FIELD(key_concurrency));

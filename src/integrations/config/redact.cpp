@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "endpoint_url.hpp"
+
 namespace relevo::config {
 
 namespace {
@@ -193,6 +195,14 @@ std::string redact_url(std::string_view url) {
     return redact_uri(url);
   }
   return redact_keywords(url);
+}
+
+std::string redact_endpoint(std::string_view url) {
+  // Of one that is not legal it is not known where a password ends.
+  if (no_endpoint(url, true)) return redact_url(url);
+  const auto question = url.find('?');
+  if (question == std::string_view::npos) return std::string(url);
+  return std::string(url.substr(0, question + 1)) + redact_query(url.substr(question + 1));
 }
 
 bool looks_like_secret(std::string_view path) { return path.starts_with("whsec_"); }

@@ -108,7 +108,7 @@ Complaint read(const Raw& raw, milliseconds& target) {
 
 Complaint read(const Raw& raw, List& target) {
   const List* list = std::get_if<List>(&raw);
-  if (list == nullptr) return expected("a list such as [relay]", raw);
+  if (list == nullptr) return expected("a list such as [a, b]", raw);
   target = *list;
   return std::nullopt;
 }
@@ -137,8 +137,8 @@ std::string without_value(Shape shape) {
     case Shape::kScalar: return message + ", or write \"\" for an empty text";
     case Shape::kList:
     case Shape::kRecords: return message + ", or write []";
-    case Shape::kMap:
-    case Shape::kJson: return message + ", or write {}";
+    case Shape::kMap: return message + ", or write {}";
+    case Shape::kJson:
     case Shape::kGroup: break;
   }
   return message;

@@ -62,7 +62,7 @@ ShownValue show(std::chrono::milliseconds value);
 std::string to_text(
     std::chrono::milliseconds value);  // in the largest unit that is exact: 250ms, 10s, 5m
 
-// The complaint about a name with nothing behind it.
+// The complaint about a key with nothing behind it.
 std::string without_value(Shape shape);
 
 // Text of a complaint about a value: quoted, cut, without control characters.

@@ -1,9 +1,36 @@
 #include "yaml_tree.hpp"
 
+#include <yaml-cpp/eventhandler.h>
+
 #include <algorithm>
+#include <sstream>
 #include <vector>
 
 namespace relevo::config {
+
+namespace {
+
+constexpr auto kQuotes = "; a value that starts with a special character needs quotes";
+
+struct DocumentStarts : YAML::EventHandler {
+  using Mark = YAML::Mark;
+
+  void OnDocumentStart(const Mark& mark) override { marks.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const Mark&, YAML::anchor_t) override {}
+  void OnAlias(const Mark&, YAML::anchor_t) override {}
+  void OnScalar(const Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+  std::vector<Mark> marks;
+};
+
+}  // namespace
 
 std::optional<YAML::Node> parse_yaml(const std::string& text, const YamlPlace& place,
                                      const std::string& subject, Draft& draft) {
@@ -11,19 +38,24 @@ std::optional<YAML::Node> parse_yaml(const std::string& text, const YamlPlace& p
     draft.errors.push_back({place.at(mark), subject + message});
     return std::nullopt;
   };
-  std::vector<YAML::Node> documents;
+  YAML::Node document;
+  DocumentStarts starts;
   try {
-    documents = YAML::LoadAll(text);
+    // Not YAML::LoadAll(): of a text such as "," it makes documents until memory is used up.
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    while (starts.marks.size() < 2 && parser.HandleNextDocument(starts)) continue;
+    if (starts.marks.size() < 2) document = YAML::Load(text);
   } catch (const YAML::Exception& e) {
     // The part behind a colon repeats text of the file.
     const std::string what = e.msg.substr(0, e.msg.find(':'));
-    return fail(e.mark, "not YAML: " + what +
-                            "; a value that starts with a special character needs quotes");
+    return fail(e.mark, "not YAML: " + what + kQuotes);
   }
-  if (documents.size() > 1) {
-    return fail(documents[1].Mark(), "a second YAML document; only one is read");
+  if (starts.marks.size() < 2) return document;
+  if (starts.marks[0].pos == starts.marks[1].pos) {
+    return fail(starts.marks[0], std::string("not YAML: nothing can begin so") + kQuotes);
   }
-  return documents.empty() ? YAML::Node() : documents[0];
+  return fail(starts.marks[1], "a second YAML document; only one is read");
 }
 
 std::string shown_name(const std::string& name) {

@@ -8,9 +8,9 @@
 
 #include "cli/command.hpp"
 #include "cli/explain.hpp"
-#include "cli/nearest.hpp"
 #include "daemon.hpp"
 #include "relevo/core/error.hpp"
+#include "relevo/core/nearest.hpp"
 #include "wiring.hpp"
 
 namespace relevo::cli {
@@ -81,7 +81,7 @@ std::string usage_line(const CLI::App& app, const CLI::ParseError& error) {
                : known.empty() ? "argument"
                                : "command") +
               " `" + word + "`";
-  if (const auto meant = nearest(word.substr(0, word.find('=')), known)) {
+  if (const auto meant = core::nearest(word.substr(0, word.find('=')), known)) {
     line += "; did you mean `" + *meant + "`?";
   }
   return line + see;

@@ -101,6 +101,15 @@ std::optional<WallTime> Timing::first(std::optional<WallTime> last_tick, WallTim
   return next(std::max(now, last_tick.value_or(now)));
 }
 
+Timing parse_timing(const TimingText& text) {
+  if (int{text.cron.has_value()} + int{text.every.has_value()} + int{text.at.has_value()} != 1) {
+    throw std::invalid_argument("cron, every, at: give exactly one of them");
+  }
+  if (text.every) return Timing::every(*text.every);
+  if (text.at) return Timing::at(*text.at);
+  return Timing::cron(*text.cron, text.time_zone);
+}
+
 Missed parse_missed(std::string_view text) {
   if (text == "skip") return Missed::kSkip;
   if (text == "once") return Missed::kOnce;

@@ -122,14 +122,23 @@ std::string without_case(std::string_view text) {
   return lower;
 }
 
-// Also for "europe/madrid" and "Madrid".
-std::optional<std::string> meant_by(std::string_view name, const std::vector<std::string>& known) {
-  const auto asked = without_case(name);
-  for (const auto& candidate : known) {
-    const auto lower = without_case(candidate);
-    if (lower == asked || lower.ends_with("/" + asked)) return candidate;
+std::string why_unknown(std::string_view name) {
+  std::vector<std::string> known;
+  try {
+    for (const auto& zone : date::get_tzdb().zones) known.push_back(zone.name());
+  } catch (const std::runtime_error&) {
+    return std::string("there is no zone data in ") + kZoneFiles +
+           "; install the system's package tzdata";
   }
-  return core::nearest(name, known);
+  const auto asked = without_case(name);
+  // "europe/madrid" and "Madrid" as well.
+  const auto same = std::ranges::find_if(known, [&asked](const std::string& candidate) {
+    const auto lower = without_case(candidate);
+    return lower == asked || lower.ends_with("/" + asked);
+  });
+  const auto meant = same != known.end() ? *same : core::nearest(name, known).value_or("");
+  return "there is none of this name; " + (meant.empty() ? "give an IANA name such as Europe/Madrid"
+                                                         : "did you mean \"" + meant + "\"?");
 }
 
 }  // namespace
@@ -175,20 +184,11 @@ ZonePeriod DaylightRule::period(sys_seconds time) const {
 TimeZone TimeZone::find(std::string_view name) {
   TimeZone zone;
   if (name == zone.name_) return zone;  // also where no zone data is installed
-  std::vector<std::string> known;
   try {
-    for (const auto& each : date::get_tzdb().zones) known.push_back(each.name());
+    zone.zone_ = date::locate_zone(name);
   } catch (const std::runtime_error&) {
-    throw std::invalid_argument("time zone \"" + std::string(name) + "\": no zone data in " +
-                                kZoneFiles + "; install the system's package tzdata");
+    throw std::invalid_argument("time zone \"" + std::string(name) + "\": " + why_unknown(name));
   }
-  if (std::ranges::find(known, name) == known.end()) {
-    const auto meant = meant_by(name, known);
-    throw std::invalid_argument(
-        "time zone \"" + std::string(name) + "\": there is none of this name; " +
-        (meant ? "did you mean \"" + *meant + "\"?" : "give an IANA name such as Europe/Madrid"));
-  }
-  zone.zone_ = date::locate_zone(name);
   zone.name_ = std::string(name);
   zone.afterwards_ = rule_in_file(zone.name_);
   return zone;

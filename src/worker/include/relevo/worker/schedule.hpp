@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -46,6 +47,16 @@ class Timing {
   When when_;
   TimeZone zone_;
 };
+
+// A timing as it is written down: in the configuration, on the command line, in a row.
+struct TimingText {
+  std::optional<std::string> cron;  // exactly one of cron, every, at
+  std::optional<std::chrono::milliseconds> every;
+  std::optional<core::WallTime> at;
+  std::string time_zone = "UTC";  // of cron
+};
+// Throws std::invalid_argument with one line.
+Timing parse_timing(const TimingText& text);
 
 enum class Missed {
   kSkip,  // nothing

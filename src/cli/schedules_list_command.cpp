@@ -12,8 +12,9 @@ namespace relevo::cli {
 namespace {
 
 constexpr auto kFooter = R"(
-Times are UTC. NEXT TICK: paused; never (it fired once, or there is none before 2200); soon (a scheduler
-has yet to compute it); broken (the reason follows on standard error). JOB is the newest job of a tick.)";
+Times are UTC. NEXT TICK: paused; never (it has fired for the last time); - (a scheduler
+has yet to compute it, or there is none); broken (the reason follows on standard error). JOB is the
+newest job of a tick.)";
 
 // nullopt: it can be fired.
 std::optional<std::string> problem_of(const postgres::ScheduleStatus& schedule) {
@@ -59,7 +60,7 @@ std::string next_text(const postgres::ScheduleStatus& schedule) {
   if (problem_of(schedule)) return "broken";
   if (schedule.paused) return "paused";
   if (schedule.next_tick) return iso_time(*schedule.next_tick);
-  return schedule.last_tick ? "never" : "soon";
+  return schedule.last_tick ? "never" : "-";
 }
 
 int list(bool json, const Invocation& invocation) {

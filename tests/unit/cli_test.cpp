@@ -15,12 +15,12 @@
 #include "cli/event_arguments.hpp"
 #include "cli/explain.hpp"
 #include "cli/findings.hpp"
-#include "cli/nearest.hpp"
 #include "cli/printable.hpp"
 #include "cli/record_text.hpp"
 #include "cli/status_report.hpp"
 #include "cli/table.hpp"
 #include "daemon.hpp"
+#include "relevo/core/nearest.hpp"
 #include "support/environment.hpp"
 
 namespace relevo::cli {
@@ -90,7 +90,7 @@ TEST(CliNearest, FindsWhatWasMeant) {
       {std::string(100'000, 'x'), {}},
   };
   for (const auto& [word, expected] : cases)
-    EXPECT_EQ(nearest(word, commands), expected) << word.substr(0, 20);
+    EXPECT_EQ(core::nearest(word, commands), expected) << word.substr(0, 20);
 }
 
 template <typename Call>

@@ -1,0 +1,38 @@
+-- Schedules: the daemon computes the ticks, the database sees to it that each fires once.
+
+-- name: schedules_due
+-- What has to be computed or fired now or within two seconds, and this clock.
+SELECT s.name, s.cron, round(extract(epoch FROM s.every) * 1000)::int8 AS every_ms, s.at, s.time_zone, s.kind, s.queue, s.missed, s.missed_max,
+       s.last_tick, s.next_tick, s.paused, clock_timestamp() AS now
+FROM relevo.schedule s
+WHERE (s.next_tick IS NULL OR s.next_tick <= clock_timestamp() + interval '2 seconds')
+  AND NOT coalesce(s.last_tick >= s.at, false)   -- a one-off that has fired is done
+ORDER BY s.name;
+
+-- name: schedule_fire
+-- $1 name, $2 next_tick as read (NULL: none), $3 the one after (NULL: none), $4 ticks to fire. Returns the number of jobs; 0 if another was first.
+SELECT relevo.schedule_fire($1::text, $2::timestamptz, $3::timestamptz, ($4::text[])::timestamptz[]) AS jobs;
+
+-- name: schedules_list
+SELECT s.name, s.cron, round(extract(epoch FROM s.every) * 1000)::int8 AS every_ms, s.at, s.time_zone, s.queue, s.kind, s.payload::text AS payload_text,
+       s.priority, s.headers::text AS headers_text, s.missed, s.missed_max, s.paused, s.origin, s.last_tick, s.next_tick, s.last_job,
+       s.last_state, s.created_at, s.changed_at
+FROM relevo.schedules s ORDER BY s.name;
+
+-- name: schedule_put
+-- $1 name, $2 kind, $3 cron, $4 every in ms, $5 at (one of the three, else NULL), $6 time zone, $7 queue, $8 payload, $9 priority, $10 headers, $11 missed,
+-- $12 missed_max, $13 origin (config or sql)
+SELECT relevo.schedule_put($1::text, $2::text, $3::text, $4::bigint * interval '1 millisecond', $5::timestamptz, $6::text, $7::text, $8::jsonb,
+                           $9::int, $10::jsonb, $11::text, $12::int, $13::text);
+
+-- name: schedule_remove
+-- $1 name. false: there is none.
+SELECT relevo.schedule_remove($1::text) AS found;
+
+-- name: schedule_pause
+-- $1 name
+SELECT relevo.schedule_pause($1::text) AS found;
+
+-- name: schedule_resume
+-- $1 name
+SELECT relevo.schedule_resume($1::text) AS found;

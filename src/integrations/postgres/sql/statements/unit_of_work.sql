@@ -17,13 +17,6 @@ SELECT relevo.enqueue($1::text, $2::jsonb, queue => $3::text, run_at => clock_ti
 INSERT INTO relevo.audit_log (actor, action, subject_type, subject_id, from_state, to_state, reason, tenant, details)
 VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::jsonb);
 
--- name: job_finish
--- $1 ids, $2 tokens. An id not returned: somebody else owns the attempt.
-DELETE FROM relevo.job o USING unnest($1::bigint[], $2::int[]) k (id, token)
-WHERE o.id = k.id AND o.token = k.token RETURNING o.id;
-
--- name: inbox_seen
--- $1 subscription, $2 event ids, $3 days. Returns the new ones.
-INSERT INTO relevo.inbox (subscription, event_id, day)
-SELECT $1::text, k.event_id, k.day FROM unnest($2::text[], $3::date[]) k (event_id, day)
-ON CONFLICT DO NOTHING RETURNING event_id;
+-- name: unit_enqueue_many unpinned
+-- $1 the jobs, as relevo.enqueue_many() takes them
+SELECT cardinality(relevo.enqueue_many($1::jsonb));

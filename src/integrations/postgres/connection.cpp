@@ -428,7 +428,7 @@ int Connection::socket() const { return PQsocket(connection_.get()); }
 void Connection::begin() {
   RELEVO_INVARIANT(usable(), "a transaction begins on an idle connection");
   open_ = true;
-  begun_ = pinned_ = false;
+  begun_ = pinned_ = unfit_ = false;
   failure_.reset();
   answers_.clear();
 }
@@ -625,12 +625,17 @@ void Connection::fail(pg_result* result) {
   const bool lost = PQstatus(connection_.get()) == CONNECTION_BAD;
   const auto kind = lost ? ErrorKind::kDisconnected : kind_of(state ? state : "");
   if (state) message = std::string(state) + " " + message;
-  fail(kind, message);
+  fail(kind, message, code);
 }
 
-void Connection::fail(ErrorKind kind, const std::string& detail) {
+void Connection::fail(ErrorKind kind, const std::string& detail, std::string_view state) {
   IntegrationError error(kind, operation_, detail);
-  if (open_) failure_ = error;
+  if (open_) {
+    failure_ = error;
+    // 57014 is the statement's own: it took too long, or somebody cancelled it.
+    unfit_ =
+        kind == ErrorKind::kOverloaded || (kind == ErrorKind::kDisconnected && state != "57014");
+  }
   throw error;
 }
 

@@ -1,5 +1,6 @@
 #include "relevo/postgres/unit_of_work.hpp"
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -38,6 +39,43 @@ Value interval(const std::optional<std::chrono::milliseconds>& duration) {
 Value number(const std::optional<int>& value) {
   if (!value) return std::nullopt;
   return std::to_string(*value);
+}
+
+void append_member(std::string& object, const char* name, const Value& text) {
+  if (!text) return;
+  object += object.back() == '{' ? "\"" : ",\"";
+  object += name;
+  object += "\":";
+  object += nlohmann::json(*text).dump();
+}
+
+// JSON that a handler gives is put in as it stands, so it has to be exactly one value.
+void append_json_member(std::string& object, const char* name, const std::string& json,
+                        std::string_view statement) {
+  if (!nlohmann::json::accept(json)) {
+    throw core::IntegrationError(core::ErrorKind::kRejected, std::string(statement),
+                                 std::string(name) + " of a job is not JSON");
+  }
+  object += ",\"";
+  object += name;
+  object += "\":";
+  object += json;
+}
+
+void append_json(std::string& array, const worker::NewJob& job, std::string_view statement) {
+  array += '{';
+  append_member(array, "kind", job.kind);
+  append_json_member(array, "payload", job.payload, statement);
+  append_member(array, "queue", job.queue);
+  array += ",\"priority\":" + std::to_string(job.priority);
+  append_member(array, "unique_key", job.unique_key);
+  append_member(array, "on_conflict", job.on_conflict);
+  append_member(array, "concurrency_key", job.concurrency_key);
+  append_member(array, "rate_key", job.rate_key);
+  append_member(array, "tenant", job.tenant);
+  if (job.max_attempts) array += ",\"max_attempts\":" + std::to_string(*job.max_attempts);
+  if (job.headers != "{}") append_json_member(array, "headers", job.headers, statement);
+  array += '}';
 }
 
 }  // namespace
@@ -83,6 +121,21 @@ worker::JobId Transaction::enqueue(const worker::NewJob& job) {
                                            job.on_conflict, job.concurrency_key, job.rate_key,
                                            job.tenant, number(job.max_attempts), job.headers}))
       .int8(0, 0);
+}
+
+void Transaction::enqueue_many(std::span<const worker::NewJob> jobs) {
+  const auto& statement = statements::kUnitEnqueueMany;
+  std::string array = "[";
+  for (const auto& job : jobs) {
+    if (job.delay) {  // from the database's clock, which only the single form knows
+      UnitOfWork::enqueue_many(jobs);
+      return;
+    }
+    if (array.size() > 1) array += ',';
+    append_json(array, job, statement.name);
+  }
+  if (jobs.empty()) return;
+  connection_.defer(statement, Params().add(array += ']'));
 }
 
 void Transaction::audit(const worker::AuditEntry& entry) {

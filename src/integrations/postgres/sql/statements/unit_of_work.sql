@@ -16,3 +16,7 @@ SELECT relevo.enqueue($1::text, $2::jsonb, queue => $3::text, run_at => clock_ti
 -- $1 actor, $2 action, $3 subject type, $4 subject id, $5 from state, $6 to state, $7 reason, $8 tenant, $9 details
 INSERT INTO relevo.audit_log (actor, action, subject_type, subject_id, from_state, to_state, reason, tenant, details)
 VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::jsonb);
+
+-- name: unit_enqueue_many unpinned
+-- $1 the jobs, as relevo.enqueue_many() takes them
+SELECT cardinality(relevo.enqueue_many($1::jsonb));

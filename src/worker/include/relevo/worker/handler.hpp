@@ -51,12 +51,17 @@ class BatchHandler {
   virtual std::vector<Outcome> run(std::span<const Job> jobs, Context& context) = 0;
 };
 
-// Messages of a subscription that are due together, at most one of each key unless the subscription
-// says otherwise; new to the inbox. One outcome per message; as for BatchHandler.
+// Messages of a subscription that are due together, at most one of each key unless
+// several_of_a_key(); new to the inbox. One outcome per message. When one ends neither Done nor
+// Cancel, or it throws, everything is rolled back and run in smaller calls, down to calls of one.
 class MessageHandler {
  public:
   virtual ~MessageHandler() = default;
   virtual std::vector<Outcome> run(std::span<const Message> messages, Context& context) = 0;
+
+  // Whether it wants several messages of one key in one call, in their order: more messages per
+  // transaction where there are few keys.
+  virtual bool several_of_a_key() const { return false; }
 };
 
 }  // namespace relevo::worker

@@ -79,6 +79,10 @@ class UnitOfWork {
 
   virtual void publish(const NewEvent& event) = 0;
   virtual JobId enqueue(const NewJob& job) = 0;
+  // In this order, in one statement where the adapter can; the ids are not told.
+  virtual void enqueue_many(std::span<const NewJob> jobs) {
+    for (const auto& job : jobs) enqueue(job);
+  }
   virtual void audit(const AuditEntry& entry) = 0;
 };
 

@@ -139,6 +139,8 @@ class Connection {
   void commit();
   // Never throws; when the server does not answer, the connection is no longer usable().
   void rollback() noexcept;
+  // Whether the last transaction failed for the server's sake: it has no room, it is a standby.
+  bool unfit() const { return unfit_; }
   // Whether begin() may follow: no transaction is open and nothing failed but inside one.
   bool usable() const { return !busy_ && !open_ && !broken_; }
 
@@ -170,7 +172,8 @@ class Connection {
   std::shared_ptr<pg_result> next_result();
   void wait(bool for_writing);
   [[noreturn]] void fail(pg_result* result);
-  [[noreturn]] void fail(core::ErrorKind kind, const std::string& detail);
+  [[noreturn]] void fail(core::ErrorKind kind, const std::string& detail,
+                         std::string_view state = {});
 
   std::unique_ptr<pg_conn, Closer> connection_;
   const bool prepared_;
@@ -185,11 +188,12 @@ class Connection {
   bool between_ = false;         // its result is here, its NULL is not
   bool synced_ = false;
   std::shared_ptr<pg_result> rows_;
-  bool busy_ = false;                              // between send() and receive()
-  bool open_ = false;                              // between begin() and commit() or rollback()
-  bool begun_ = false;                             // its BEGIN was sent
-  bool pinned_ = false;                            // its planner settings too
-  bool broken_ = false;                            // not even rollback() helps
+  bool busy_ = false;            // between send() and receive()
+  bool open_ = false;            // between begin() and commit() or rollback()
+  bool begun_ = false;           // its BEGIN was sent
+  bool pinned_ = false;          // its planner settings too
+  bool broken_ = false;          // not even rollback() helps
+  bool unfit_ = false;
   std::optional<core::IntegrationError> failure_;  // of a statement of the open transaction
   core::BootTime started_{};
   core::BootTime deadline_{};

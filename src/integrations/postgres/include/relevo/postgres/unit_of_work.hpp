@@ -30,6 +30,7 @@ class Transaction final : public worker::UnitOfWork {
                                  std::span<const worker::Value> values) override;
   void publish(const worker::NewEvent& event) override;
   worker::JobId enqueue(const worker::NewJob& job) override;
+  void enqueue_many(std::span<const worker::NewJob> jobs) override;
   void audit(const worker::AuditEntry& entry) override;
 
   // For the owner. A pinned statement pins the planner for the rest of the transaction: best last.

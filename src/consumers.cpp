@@ -13,8 +13,7 @@ worker::ConsumerOptions options_of(const config::Subscription& subscription,
                                    std::chrono::milliseconds drain) {
   worker::ConsumerOptions options;
   options.subscription = subscription.name;
-  options.envelope =
-      worker::envelope_of(subscription.envelope).value_or(worker::Envelope::kAuto);
+  options.envelope = worker::envelope_of(subscription.envelope).value_or(worker::Envelope::kAuto);
   options.types = subscription.types;
   options.park_unknown = subscription.unknown == "dead_letter";
   options.concurrency = subscription.concurrency;
@@ -29,8 +28,7 @@ kafka::ConsumerOptions source_of(const config::Config& config,
                                  const kafka::ClientOptions& client) {
   kafka::ConsumerOptions options;
   options.client = client;
-  options.group =
-      subscription.group.empty() ? "relevo." + subscription.name : subscription.group;
+  options.group = subscription.group.empty() ? "relevo." + subscription.name : subscription.group;
   options.topics = subscription.topics;
   if (subscription.start == "latest") options.start = kafka::ConsumerOptions::Start::kEnd;
   options.instance_id = config.instance;
@@ -46,8 +44,8 @@ Consumers::Consumers(const config::Config& config, const kafka::PublisherOptions
     Part part;
     part.subscription = subscription.name;
     if (!subscription.dead_letter_topic.empty()) {
-      part.dead_letters = std::make_unique<kafka::DeadLetterTopic>(
-          subscription.dead_letter_topic, kafka, log, clock);
+      part.dead_letters = std::make_unique<kafka::DeadLetterTopic>(subscription.dead_letter_topic,
+                                                                   kafka, log, clock);
     }
     auto source = source_of(config, subscription, kafka.client);
     part.consumer = std::make_unique<worker::Consumer>(

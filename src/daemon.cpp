@@ -287,9 +287,8 @@ void Daemon::Parts::check_shards() {
   if (found.shards != config.relay.shards) {
     const auto now = std::to_string(found.shards);
     throw IntegrationError(ErrorKind::kMisconfigured, "relay.shards",
-                           "is " + std::to_string(config.relay.shards) +
-                               ", but the database has " + now + " shards in use; set it to " +
-                               now);
+                           "is " + std::to_string(config.relay.shards) + ", but the database has " +
+                               now + " shards in use; set it to " + now);
   }
 }
 

@@ -48,8 +48,8 @@ webhook::HttpEndpoint& HandlerSet::endpoint(const std::string& name,
   if (!http.secret_file.empty()) {
     options.secret = config::read_secret_file(http.secret_file).reveal();
   }
-  endpoints_.push_back(std::make_unique<webhook::HttpEndpoint>(std::move(options), client_,
-                                                               metrics_, log_, clock_));
+  endpoints_.push_back(
+      std::make_unique<webhook::HttpEndpoint>(std::move(options), client_, metrics_, log_, clock_));
   return *endpoints_.back();
 }
 
@@ -99,8 +99,8 @@ void HandlerSet::apply_policies(const config::Config& config) {
 
 worker::MessageHandler& HandlerSet::messages(const config::Subscription& subscription) const {
   const bool registered = !subscription.handler.empty();
-  auto* handler = registry_.find_messages(registered ? subscription.handler
-                                                     : built_in(subscription.name));
+  auto* handler =
+      registry_.find_messages(registered ? subscription.handler : built_in(subscription.name));
   RELEVO_INVARIANT(handler, "every subscription was given its handler at the start");
   return *handler;
 }

@@ -83,18 +83,18 @@ std::string job_text(const worker::Claim& claim, const std::string& worker) {
 struct Answer {
   std::string text;
   int status = 0;      // of waitpid
-  bool ended = false;  // by us: it ran into its time limit
+  bool asked = false;  // to end: it ran into its time limit, or was cancelled
 };
 
 // Feeds the child and listens to it until it has ended.
 Answer converse(pid_t child, Pipe& to, Pipe& from, std::string_view input,
                 const std::stop_token& stop) {
   Answer answer;
-  bool asked = false;
   core::BootTime kill_at{};
   ::fcntl(to.write_end(), F_SETFL, O_NONBLOCK);
   for (bool open = true; open;) {
-    std::array<pollfd, 2> on{pollfd{from.read_end(), POLLIN, 0}, pollfd{to.write_end(), POLLOUT, 0}};
+    std::array<pollfd, 2> on{pollfd{from.read_end(), POLLIN, 0},
+                             pollfd{to.write_end(), POLLOUT, 0}};
     const bool feeding = !input.empty();
     (void)::poll(on.data(), feeding ? 2 : 1, static_cast<int>(kLook.count()));
     if (feeding && (on[1].revents & (POLLOUT | POLLERR)) != 0) {
@@ -113,12 +113,11 @@ Answer converse(pid_t child, Pipe& to, Pipe& from, std::string_view input,
     }
     if (!stop.stop_requested()) continue;
     const auto now = core::BootClock::now();
-    if (!asked) {
-      asked = true;
+    if (!answer.asked) {
+      answer.asked = true;
       kill_at = now + kAfterTerm;
       ::kill(child, SIGTERM);
     } else if (now >= kill_at) {
-      answer.ended = true;
       ::kill(child, SIGKILL);
     }
   }
@@ -166,6 +165,13 @@ worker::Outcome outcome_of(const json& text) {
   return text.contains("after_ms") ? worker::retry(reason, after) : worker::retry(reason);
 }
 
+sigset_t terminate_signal() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGTERM);
+  return set;
+}
+
 std::optional<std::string> text_of(const json& job, const char* name) {
   return job.at(name).is_null() ? std::nullopt : std::optional(job.at(name).get<std::string>());
 }
@@ -173,9 +179,8 @@ std::optional<std::string> text_of(const json& job, const char* name) {
 // What runs beyond this process has to be waited for here.
 worker::Outcome call_remote(worker::RemoteHandler& handler, const worker::Claim& claim) {
   std::promise<worker::Outcome> promise;
-  handler.start(claim.job->job(), claim.timeout(), [&promise](worker::Outcome outcome) {
-    promise.set_value(std::move(outcome));
-  });
+  handler.start(claim.job->job(), claim.timeout(),
+                [&promise](worker::Outcome outcome) { promise.set_value(std::move(outcome)); });
   return promise.get_future().get();
 }
 
@@ -199,11 +204,12 @@ Ended ChildIsolation::run(const worker::Claim& claim, std::stop_token stop) {
   for (const auto& argument : command_) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   pid_t child = 0;
-  const int error = ::posix_spawn(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
+  const int error =
+      ::posix_spawn(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
-    return ended(Ended::How::kInDoubt, worker::retry(std::string("no process of its own: ") +
-                                                     std::strerror(error)));
+    return ended(Ended::How::kInDoubt,
+                 worker::retry(std::string("no process of its own: ") + std::strerror(error)));
   }
   to.close_read();
   from.close_write();
@@ -216,10 +222,15 @@ Ended ChildIsolation::run(const worker::Claim& claim, std::stop_token stop) {
       if (how == name) return ended(value, outcome_of(text));
     }
   }
-  if (answer.ended) {
-    return ended(Ended::How::kJudged, worker::retry("ran into its time limit and did not stop"));
+  if (answer.asked) {
+    return ended(Ended::How::kJudged, worker::retry("ran into its time limit or was cancelled"));
   }
   return ended(Ended::How::kCrashed, worker::retry(how_it_died(answer.status)));
+}
+
+void prepare_isolated_job() {
+  const auto set = terminate_signal();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 int run_isolated_job(
@@ -251,7 +262,8 @@ int run_isolated_job(
   row.attempts = job.at("attempts").get<int>();
   if (job.contains("max_attempts")) row.max_attempts = job.at("max_attempts").get<int>();
   if (!job.at("batch").is_null()) row.batch = job.at("batch").get<std::int64_t>();
-  row.created_at = core::WallTime(std::chrono::microseconds(job.at("created_at").get<std::int64_t>()));
+  row.created_at =
+      core::WallTime(std::chrono::microseconds(job.at("created_at").get<std::int64_t>()));
   row.timeout = std::chrono::milliseconds(job.at("timeout_ms").get<std::int64_t>());
   worker::Claim claim;
   claim.job = std::make_unique<worker::JobRecord>(row);
@@ -259,11 +271,8 @@ int run_isolated_job(
   claim.waited = std::chrono::milliseconds(job.at("waited_ms").get<std::int64_t>());
 
   // SIGTERM: the stop token. A thread waits for it, so that a handler may block.
-  sigset_t stop_signal;
-  ::sigemptyset(&stop_signal);
-  ::sigaddset(&stop_signal, SIGTERM);
-  ::pthread_sigmask(SIG_BLOCK, &stop_signal, nullptr);
-  std::thread([&claim, stop_signal] {
+  std::thread([&claim] {
+    const auto stop_signal = terminate_signal();
     int signal = 0;
     ::sigwait(&stop_signal, &signal);
     claim.stop.request_stop();

@@ -25,9 +25,12 @@ class ChildIsolation final : public worker::Isolation {
   const core::Clock& clock_;
 };
 
-// The child's side: reads the job, runs it, writes what it came to. Returns the exit code.
-int run_isolated_job(const worker::Registry& registry,
-                     const std::function<std::unique_ptr<worker::UnitSource>(std::string worker)>& units,
-                     core::Log& log);
+// The child's side. First of all, before any thread is started: keeps SIGTERM for the stop token.
+void prepare_isolated_job();
+// Reads the job, runs it, writes what it came to. Returns the exit code.
+int run_isolated_job(
+    const worker::Registry& registry,
+    const std::function<std::unique_ptr<worker::UnitSource>(std::string worker)>& units,
+    core::Log& log);
 
 }  // namespace relevo

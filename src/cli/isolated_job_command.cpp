@@ -18,6 +18,7 @@ class NoMetrics final : public webhook::EndpointMetrics {
 };
 
 int run_job(const Invocation& invocation) {
+  prepare_isolated_job();
   const auto config = load_config_with_warnings(invocation).config;
   logging::Options options;
   options.level = *logging::parse_level(config.log.level);

@@ -32,12 +32,13 @@ class Points final : public worker::BatchHandler {
       sum += points->get<std::int64_t>();
       outcomes.push_back(worker::done());
     }
-    context.unit().publish({.aggregate_type = "points",
-                            .aggregate_id = "all",
-                            .type = "PointsAdded",
-                            .payload = nlohmann::json{{"points", sum}, {"jobs", jobs.size()}}.dump(),
-                            .topic = std::nullopt,
-                            .tenant = std::nullopt});
+    context.unit().publish(
+        {.aggregate_type = "points",
+         .aggregate_id = "all",
+         .type = "PointsAdded",
+         .payload = nlohmann::json{{"points", sum}, {"jobs", jobs.size()}}.dump(),
+         .topic = std::nullopt,
+         .tenant = std::nullopt});
     return outcomes;
   }
 };

@@ -26,8 +26,8 @@ class Welcome final : public worker::TypedHandler<NewCustomer> {
     return policy;
   }
 
-  worker::Outcome run(const NewCustomer& customer, const worker::Job& job,
-                      worker::Context& context) override {
+  worker::Outcome handle(const NewCustomer& customer, const worker::Job& job,
+                         worker::Context& context) override {
     if (customer.name.empty()) return worker::dead("name: is empty");
     const nlohmann::json event{{"customer", customer.customer},
                                {"greeting", "Hello " + customer.name}};

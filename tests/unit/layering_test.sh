@@ -20,6 +20,7 @@ refused() { ! compiles "$@" || { echo "must not compile: $*"; exit 1; }; }
 allowed relevo/core/error.hpp core
 allowed relevo/feed/window_reader.hpp core feed
 allowed relevo/relay/relay.hpp core feed relay
+allowed relevo/worker/schedule_runner.hpp core worker
 refused relevo/feed/ticker.hpp core
 refused relevo/relay/publisher.hpp core feed
 refused relevo/postgres/connection.hpp core feed relay

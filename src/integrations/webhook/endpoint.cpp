@@ -65,11 +65,11 @@ std::size_t HttpEndpoint::room() const {
   return free_calls();
 }
 
-// Under the lock.
+// Under the lock. A half-open breaker finds a free place: that of the call which opened it.
 std::size_t HttpEndpoint::free_calls() const {
   tell_state();
   const auto now = clock_.now();
-  if (!breaker_.admits(now) || running_.size() >= concurrency_) return 0;
+  if (!breaker_.admits(now)) return 0;
   return breaker_.state(now) == CircuitBreaker::State::kClosed ? concurrency_ - running_.size() : 1;
 }
 

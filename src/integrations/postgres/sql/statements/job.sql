@@ -335,14 +335,14 @@ WITH live AS (
           AND relevo.job_matches(w, $1::jsonb, (w.unique_key IS NULL OR w.state = 1)
                                                AND (w.id, w.token) IN (SELECT p.id, p.token FROM relevo.open_job p))
         ORDER BY w.id LIMIT $3::int) m
-  CROSS JOIN LATERAL (SELECT * FROM relevo.jobs o WHERE o.id = m.id AND o.finished IS NULL) v
+  CROSS JOIN LATERAL (SELECT * FROM relevo.jobs o WHERE o.id = m.id AND o.finished IS NULL OFFSET 0) v
 ), dead AS (
   SELECT v.*
   FROM (SELECT w.id FROM relevo.job w
         WHERE relevo.check_filter('job_list', $1::jsonb) AND w.id > $2::bigint AND w.state >= 2
           AND $1::jsonb ->> 'state' IN ('dead', 'quarantined') AND relevo.job_matches(w, $1::jsonb)
         ORDER BY w.id LIMIT $3::int) m
-  CROSS JOIN LATERAL (SELECT * FROM relevo.jobs o WHERE o.id = m.id AND o.finished IS NULL) v
+  CROSS JOIN LATERAL (SELECT * FROM relevo.jobs o WHERE o.id = m.id AND o.finished IS NULL OFFSET 0) v
 ), past AS (
   SELECT v.* FROM relevo.jobs v
   WHERE relevo.check_filter('job_list', $1::jsonb) AND v.finished IS NOT NULL AND v.id > $2::bigint AND NOT $1::jsonb ?| '{payload,payload_path}'
@@ -366,7 +366,11 @@ ORDER BY a.id, a.finished NULLS LAST LIMIT $3::int;
 
 -- name: job_show
 -- For people. $1 id. The columns of job_list, and payload, headers, timeout_ms, expires_at, and the attempts as a JSON array. Two rows when a
--- unique job has run and waits again.
+-- unique job has run and waits again. MATERIALIZED and the zero
+-- interval keep the planner from walking the history by time.
+WITH v AS MATERIALIZED (
+  SELECT * FROM relevo.jobs o WHERE o.id = $1::bigint
+)
 SELECT v.id, v.state, v.queue, v.kind, v.priority, v.run_at, v.attempts, v.crashes, v.max_attempts, v.worker, v.unique_key, v.again,
        v.concurrency_key, v.rate_key, v.tenant, v.error, v.result::text AS result_text, v.created_at, v.finished,
        round(extract(epoch FROM v.ran) * 1000)::int8 AS ran_ms, v.batch,
@@ -375,10 +379,10 @@ SELECT v.id, v.state, v.queue, v.kind, v.priority, v.run_at, v.attempts, v.crash
        (SELECT coalesce(json_agg(json_build_object('at', a.at, 'attempt', a.attempt, 'outcome', a.outcome, 'worker', a.worker,
                                                    'ran_ms', round(extract(epoch FROM a.ran) * 1000), 'error', a.error) ORDER BY a.at), '[]')::text
         FROM relevo.job_attempt a WHERE a.job_id = $1::bigint) AS attempts_text
-FROM relevo.jobs v
+FROM v
 LEFT JOIN relevo.job j ON v.finished IS NULL AND j.id = v.id
-LEFT JOIN relevo.job_history h ON h.job_id = v.id AND h.finished = v.finished
-WHERE v.id = $1::bigint ORDER BY v.finished NULLS LAST;
+LEFT JOIN relevo.job_history h ON h.job_id = $1::bigint AND h.finished + interval '0' = v.finished
+ORDER BY v.finished NULLS LAST;
 
 -- name: job_cancel
 -- For people. $1 id or NULL, $2 unique key or NULL. cancelled, requested, not found, dead: discard it.

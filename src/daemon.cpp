@@ -92,6 +92,12 @@ std::string roles_text(const std::vector<std::string>& roles) {
   return text;
 }
 
+UpkeepOptions upkeep_options(const config::Config& config) {
+  UpkeepOptions options{false, false, config.worker.history};
+  for (const auto& role : config.roles) (role == "relay" ? options.relay : options.jobs) = true;
+  return options;
+}
+
 }  // namespace
 
 // What publishes the outbox.
@@ -174,10 +180,7 @@ Daemon::Parts::Parts(const config::Config& c, std::vector<std::string> isolated_
                                [this](std::string_view name, std::chrono::nanoseconds duration) {
                                  metrics.query_finished(name, duration);
                                })),
-      upkeep(database, metrics, l, clock,
-             {has_role(c, "relay"),
-              has_role(c, "worker") || has_role(c, "consumer") || has_role(c, "scheduler"),
-              c.worker.history}) {
+      upkeep(database, metrics, l, clock, upkeep_options(c)) {
   const bool relays = has_role(config, "relay");
   const bool works = has_role(config, "worker");
   const bool consumes = has_role(config, "consumer");
@@ -274,7 +277,7 @@ http::Health Daemon::Parts::ready() const {
 
 std::string Daemon::Parts::scrape() {
   metrics.postgres_up(database_ok());
-  metrics.kafka_up(kafka_ok());
+  if (relay || consumers) metrics.kafka_up(kafka_ok());
   return metrics.scrape();
 }
 

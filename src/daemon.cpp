@@ -85,6 +85,12 @@ std::string roles_text(const std::vector<std::string>& roles) {
   return text;
 }
 
+UpkeepOptions upkeep_options(const config::Config& config) {
+  UpkeepOptions options{false, false, config.worker.history};
+  for (const auto& role : config.roles) (role == "relay" ? options.relay : options.jobs) = true;
+  return options;
+}
+
 }  // namespace
 
 struct Daemon::Parts {
@@ -136,7 +142,7 @@ Daemon::Parts::Parts(const config::Config& c, core::Log& l)
                                                 roles_text(config.roles)});
           },
           l, clock),
-      upkeep(database, metrics, l, clock) {
+      upkeep(database, metrics, l, clock, upkeep_options(c)) {
   auto options = publisher_options(config);
   if (config.kafka.embedded) {
     embedded.emplace();

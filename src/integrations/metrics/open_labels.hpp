@@ -18,23 +18,23 @@ namespace relevo::metrics {
 inline constexpr std::string_view kOther = "other";
 inline constexpr std::size_t kMostValues = 200;
 
-template <class Series, std::size_t N>
+template <class Series, std::size_t kLabels>
 class OpenLabels {
  public:
-  using Values = std::array<std::string_view, N>;
+  using Values = std::array<std::string_view, kLabels>;
   using Make = std::function<Series(const prometheus::Labels&)>;
 
-  OpenLabels(std::array<std::string_view, N> names, Make make)
+  OpenLabels(std::array<std::string_view, kLabels> names, Make make)
       : names_(names), make_(std::move(make)) {}
 
   Series& of(const Values& values) {
     if (const auto found = series_.find(values); found != series_.end()) return found->second;
     Values bounded = values;
-    for (std::size_t i = 0; i < N; ++i) bounded[i] = bounded_value(i, values[i]);
+    for (std::size_t i = 0; i < kLabels; ++i) bounded[i] = bounded_value(i, values[i]);
     if (const auto found = series_.find(bounded); found != series_.end()) return found->second;
     Key key;
     prometheus::Labels labels;
-    for (std::size_t i = 0; i < N; ++i) {
+    for (std::size_t i = 0; i < kLabels; ++i) {
       key[i] = bounded[i];
       labels.emplace(names_[i], bounded[i]);
     }
@@ -45,7 +45,7 @@ class OpenLabels {
   auto end() { return series_.end(); }
 
  private:
-  using Key = std::array<std::string, N>;
+  using Key = std::array<std::string, kLabels>;
 
   struct Hash {
     using is_transparent = void;
@@ -62,7 +62,7 @@ class OpenLabels {
     using is_transparent = void;
     template <class Left, class Right>
     bool operator()(const Left& left, const Right& right) const {
-      for (std::size_t i = 0; i < N; ++i) {
+      for (std::size_t i = 0; i < kLabels; ++i) {
         if (std::string_view(left[i]) != std::string_view(right[i])) return false;
       }
       return true;
@@ -77,9 +77,9 @@ class OpenLabels {
     return value;
   }
 
-  const std::array<std::string_view, N> names_;
+  const std::array<std::string_view, kLabels> names_;
   const Make make_;
-  std::array<std::set<std::string, std::less<>>, N> seen_;
+  std::array<std::set<std::string, std::less<>>, kLabels> seen_;
   std::unordered_map<Key, Series, Hash, Equal> series_;
 };
 

@@ -23,8 +23,8 @@ class QueueSeries final : public QueueMetrics {
 
  private:
   struct Queue {
-    Gauge* ready;
-    Gauge* oldest_age;
+    Gauge* ready = nullptr;
+    Gauge* oldest_age = nullptr;
     double jobs = 0;
     double age = 0;  // when measured
   };

@@ -15,14 +15,14 @@
 
 namespace relevo::metrics {
 
-template <std::size_t N>
+template <std::size_t kLabels>
 class SampledHistogram {
  public:
-  using Values = typename OpenLabels<int, N>::Values;
+  using Values = typename OpenLabels<int, kLabels>::Values;
   using Seconds = std::chrono::duration<double>;
 
   SampledHistogram(prometheus::Family<prometheus::Histogram>& family,
-                   std::array<std::string_view, N> names,
+                   std::array<std::string_view, kLabels> names,
                    prometheus::Histogram::BucketBoundaries bounds)
       : bounds_(std::move(bounds)), labels_(names, [this, &family](const auto& labels) {
           return Series{&family.Add(labels, bounds_), std::vector<double>(bounds_.size() + 1)};
@@ -58,7 +58,7 @@ class SampledHistogram {
 
  private:
   struct Series {
-    prometheus::Histogram* histogram;
+    prometheus::Histogram* histogram = nullptr;
     std::vector<double> counts;  // of this call, as sum and samples
     double sum = 0;
     std::size_t samples = 0;
@@ -66,7 +66,7 @@ class SampledHistogram {
 
   const prometheus::Histogram::BucketBoundaries bounds_;
   std::mutex mutex_;
-  OpenLabels<Series, N> labels_;
+  OpenLabels<Series, kLabels> labels_;
   std::vector<Series*> touched_;
 };
 

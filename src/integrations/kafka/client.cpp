@@ -63,6 +63,17 @@ constexpr std::array kClientDefaults{
     Property{"log.connection.close", "false"},
 };
 
+constexpr std::array kMemberDefaults{
+    // Fetched ahead per subscription; the default is 64 MiB and 100,000 messages. So little is
+    // enough
+    // since KafkaConsumer keeps the fetching going.
+    Property{"queued.max.messages.kbytes", "1024"},
+    Property{"queued.min.messages", "5000"},
+    // New topics and partitions are found so soon.
+    Property{"topic.metadata.refresh.interval.ms", "15000"},
+    Property{"allow.auto.create.topics", "false"},
+};
+
 constexpr std::size_t kDefaultBatchSize = 1'000'000;
 
 class Builder {
@@ -185,6 +196,39 @@ Client new_consumer(const ClientOptions& options, bool read_committed) {
   builder.set("isolation.level", read_committed ? "read_committed" : "read_uncommitted");
   rd_kafka_conf_set_log_cb(builder.conf(), nullptr);
   return builder.build(RD_KAFKA_CONSUMER);
+}
+
+Client new_group_member(const ClientOptions& options, const GroupMember& member) {
+  if (const auto found = options.properties.find("partition.assignment.strategy");
+      found != options.properties.end() && found->second.find("cooperative") != std::string::npos) {
+    throw core::IntegrationError(
+        core::ErrorKind::kMisconfigured, "configure kafka client",
+        "partition.assignment.strategy: cooperative-sticky makes librdkafka before 2.3 abort the "
+        "process; use range,roundrobin");
+  }
+  Builder builder(options);
+  builder.defaults(kMemberDefaults);
+  if (!options.properties.contains("debug")) builder.set("log_level", "4");
+  builder.users();
+  builder.set("group.id", member.group);
+  if (!member.instance_id.empty()) builder.set("group.instance.id", member.instance_id);
+  builder.set("enable.auto.commit", "false");
+  builder.set("enable.auto.offset.store", "false");
+  // Never a silent jump: where a group has no offset yet, it is resolved by us.
+  builder.set("auto.offset.reset", "error");
+  builder.set("isolation.level", "read_committed");
+  builder.set("enable.partition.eof", "false");
+  builder.set("statistics.interval.ms", "0");
+  builder.set("log.queue", "true");
+  rd_kafka_conf_set_opaque(builder.conf(), member.opaque);
+  rd_kafka_conf_set_rebalance_cb(builder.conf(), member.rebalance);
+  rd_kafka_conf_set_offset_commit_cb(builder.conf(), member.committed);
+  rd_kafka_conf_set_error_cb(builder.conf(), member.error);
+  rd_kafka_conf_set_log_cb(builder.conf(), member.line);
+  Client client = builder.build(RD_KAFKA_CONSUMER);
+  rd_kafka_set_log_queue(client.get(), nullptr);
+  rd_kafka_poll_set_consumer(client.get());
+  return client;
 }
 
 Queue main_queue(rd_kafka_t* client) { return Queue(rd_kafka_queue_get_main(client)); }

@@ -156,7 +156,7 @@ Send KafkaPublisher::Impl::offer(const relay::Record& record, Topic& topic,
     headers.reset(rd_kafka_headers_new(record.headers.size()));
     for (const relay::Header& header : record.headers) {
       rd_kafka_header_add(headers.get(), static_cast<const char*>(bytes(header.name)),
-                          static_cast<ssize_t>(header.name.size()), bytes(header.value),
+                          static_cast<ssize_t>(header.name.size()), header.value.data(),
                           static_cast<ssize_t>(header.value.size()));
     }
   }
@@ -165,7 +165,7 @@ Send KafkaPublisher::Impl::offer(const relay::Record& record, Topic& topic,
   arguments[0].vtype = RD_KAFKA_VTYPE_RKT;
   arguments[0].u.rkt = topic.handle.get();
   arguments[1].vtype = RD_KAFKA_VTYPE_KEY;
-  arguments[1].u.mem = {copied_from(bytes(record.key)), record.key.size()};
+  arguments[1].u.mem = {copied_from(record.key.data()), record.key.size()};
   arguments[2].vtype = RD_KAFKA_VTYPE_VALUE;
   if (record.value) arguments[2].u.mem = {copied_from(bytes(*record.value)), record.value->size()};
   arguments[3].vtype = RD_KAFKA_VTYPE_MSGFLAGS;

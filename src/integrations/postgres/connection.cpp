@@ -30,6 +30,8 @@ constexpr Statement kPin{"pin",
                          "set_config('jit', 'off', true), "
                          "set_config('plan_cache_mode', 'force_generic_plan', true)"};
 constexpr Statement kCommit{"commit", "COMMIT"};
+constexpr std::string_view kLockTimeout = "lock_timeout";
+constexpr Statement kRollback{"rollback", "ROLLBACK"};
 
 template <class Integer>
 Integer from_network(const char* data) {
@@ -49,6 +51,16 @@ std::string number_array(std::span<const Number> numbers) {
     text += std::to_string(number);
   }
   return text += '}';
+}
+
+void append_quoted(std::string& array, std::string_view text) {
+  if (array.size() > 1) array += ',';
+  array += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') array += '\\';
+    array += c;
+  }
+  array += '"';
 }
 
 std::string one_line(const char* message) {
@@ -134,6 +146,19 @@ Params& Params::add(milliseconds interval) {
   return add(std::to_string(interval.count()) + " milliseconds");
 }
 
+Params& Params::add_bytes(std::string_view bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex = "\\x";
+  hex.reserve(2 + 2 * bytes.size());
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    hex += kDigits[byte >> 4];
+    hex += kDigits[byte & 15];
+  }
+  values_.emplace_back(std::move(hex));
+  return *this;
+}
+
 Params& Params::add_array(std::span<const std::int64_t> numbers) {
   return add(number_array(numbers));
 }
@@ -144,16 +169,29 @@ Params& Params::add_array(std::span<const feed::Slice> numbers) {
   return add(number_array(numbers));
 }
 
+Params& Params::add_array(std::span<const std::optional<std::int64_t>> numbers) {
+  std::string array = "{";
+  for (const auto& number : numbers) {
+    if (array.size() > 1) array += ',';
+    array += number ? std::to_string(*number) : "NULL";
+  }
+  return add(array += '}');
+}
+
 Params& Params::add_array(std::span<const std::string> texts) {
   std::string array = "{";
+  for (const auto& text : texts) append_quoted(array, text);
+  return add(array += '}');
+}
+
+Params& Params::add_array(std::span<const std::optional<std::string>> texts) {
+  std::string array = "{";
   for (const auto& text : texts) {
-    if (array.size() > 1) array += ',';
-    array += '"';
-    for (const char c : text) {
-      if (c == '"' || c == '\\') array += '\\';
-      array += c;
+    if (text) {
+      append_quoted(array, *text);
+    } else {
+      array += array.size() > 1 ? ",NULL" : "NULL";
     }
-    array += '"';
   }
   return add(array += '}');
 }
@@ -167,6 +205,8 @@ std::vector<const char*> Params::pointers() const {
 
 Result::Result(std::shared_ptr<pg_result> result)
     : result_(std::move(result)), rows_(PQntuples(result_.get())) {}
+
+int Result::columns() const { return PQnfields(result_.get()); }
 
 bool Result::is_null(int row, int column) const {
   return PQgetisnull(result_.get(), row, column) != 0;
@@ -214,6 +254,10 @@ void Connection::Closer::operator()(pg_conn* connection) const { PQfinish(connec
 Connection::Connection(const ConnectOptions& options)
     : prepared_(options.prepared_statements),
       timeout_(options.statement_timeout),
+      lock_timeout_(options.lock_timeout.count() > 0
+                        ? "SELECT set_config('lock_timeout', '" +
+                              std::to_string(options.lock_timeout.count()) + "', true)"
+                        : ""),
       observe_(options.observe),
       operation_("connect") {
   char* complaint = nullptr;
@@ -285,74 +329,223 @@ Result Connection::run(const Statement& statement, const Params& params) {
   return receive();
 }
 
-void Connection::send(const Statement& statement, const Params& params) {
-  RELEVO_INVARIANT(!busy_, "one statement at a time");
-  operation_ = statement.name;
-  started_ = core::BootClock::now();
-  deadline_ = started_ + timeout_;
+void Connection::enter_pipeline() {
   if (PQpipelineStatus(connection_.get()) == PQ_PIPELINE_OFF &&
       PQenterPipelineMode(connection_.get()) == 0) {
     fail(nullptr);
   }
+}
+
+void Connection::send(const Statement& statement, const Params& params) {
+  RELEVO_INVARIANT(!busy_ && !open_, "one statement at a time");
+  operation_ = statement.name;
+  started_ = core::BootClock::now();
+  deadline_ = started_ + timeout_;
+  enter_pipeline();
   busy_ = true;
-  pending_ = 0;
-  enqueue(kBegin.text, kBegin.name, {});
-  if (statement.pinned) enqueue(kPin.text, kPin.name, {});
-  enqueue(statement.text, statement.name, params);
-  own_answer_ = pending_;
-  enqueue(kCommit.text, kCommit.name, {});
+  answers_.clear();
+  taken_ = 0;
+  between_ = synced_ = false;
+  enqueue(kBegin.text, kBegin.name, {}, Format::kBinary);
+  if (statement.pinned) enqueue(kPin.text, kPin.name, {}, Format::kBinary);
+  if (!lock_timeout_.empty()) enqueue(lock_timeout_.c_str(), kLockTimeout, {}, Format::kBinary);
+  enqueue(statement.text, statement.name, params, Format::kBinary);
+  own_answer_ = answers_.size();
+  enqueue(kCommit.text, kCommit.name, {}, Format::kBinary);
   if (PQpipelineSync(connection_.get()) == 0) fail(nullptr);
   flush();
 }
 
-void Connection::enqueue(const char* sql, std::string_view name, const Params& params) {
+void Connection::enqueue(const char* sql, std::string_view name, const Params& params,
+                         Format format) {
   const auto values = params.pointers();
   const auto count = static_cast<int>(values.size());
+  const int binary = format == Format::kBinary ? 1 : 0;
   auto* connection = connection_.get();
   if (!prepared_) {
-    if (PQsendQueryParams(connection, sql, count, nullptr, values.data(), nullptr, nullptr, 1) ==
-        0) {
+    if (PQsendQueryParams(connection, sql, count, nullptr, values.data(), nullptr, nullptr,
+                          binary) == 0) {
       fail(nullptr);
     }
-    ++pending_;
+    answers_.push_back({std::string(name), false});
     return;
   }
   const std::string prepared_name = "relevo_" + std::string(name);
-  if (std::find(known_.begin(), known_.end(), name) == known_.end()) {
+  const auto [known, added] = known_.try_emplace(std::string(name), sql);
+  if (added) {
     if (PQsendPrepare(connection, prepared_name.c_str(), sql, 0, nullptr) == 0) fail(nullptr);
-    known_.push_back(name);
-    ++pending_;
+    answers_.push_back({std::string(name), true});
+  } else if (known->second != sql && std::strcmp(known->second, sql) != 0) {
+    operation_ = name;
+    fail(ErrorKind::kRejected, "two statements have this name; rename one");
   }
   if (PQsendQueryPrepared(connection, prepared_name.c_str(), count, values.data(), nullptr, nullptr,
-                          1) == 0) {
+                          binary) == 0) {
     fail(nullptr);
   }
-  ++pending_;
+  answers_.push_back({std::string(name), false});
+}
+
+bool Connection::answered() {
+  RELEVO_INVARIANT(busy_, "a statement was sent");
+  if (PQconsumeInput(connection_.get()) == 0) fail(nullptr);
+  return take_answers(false);
+}
+
+// Answers in order: each query's result and a NULL, then the sync. False: not all of them are here.
+bool Connection::take_answers(bool wait_for_them) {
+  while (!synced_) {
+    if (!wait_for_them && PQisBusy(connection_.get()) != 0) return false;
+    auto result = next_result();
+    if (taken_ == answers_.size()) {
+      if (!result || PQresultStatus(result.get()) != PGRES_PIPELINE_SYNC) fail(result.get());
+      synced_ = true;
+    } else if (!std::exchange(between_, !between_)) {
+      if (!result) fail(nullptr);
+      const auto status = PQresultStatus(result.get());
+      if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) fail(result.get());
+      if (taken_ + 1 == own_answer_) rows_ = std::move(result);
+    } else {
+      if (result) fail(nullptr);
+      ++taken_;
+    }
+  }
+  return true;
 }
 
 Result Connection::receive() {
   RELEVO_INVARIANT(busy_, "a statement was sent");
-  // Answers in order: each query's result and a NULL, then the sync.
+  (void)take_answers(true);
+  // COMMIT of a failed transaction succeeds as ROLLBACK; it cannot get here, since the failure came
+  // first.
+  busy_ = false;
+  if (observe_) observe_(operation_, core::BootClock::now() - started_);
+  return Result(std::move(rows_));
+}
+
+int Connection::socket() const { return PQsocket(connection_.get()); }
+
+void Connection::begin() {
+  RELEVO_INVARIANT(usable(), "a transaction begins on an idle connection");
+  open_ = true;
+  begun_ = pinned_ = unfit_ = false;
+  failure_.reset();
+  answers_.clear();
+}
+
+void Connection::put(const Statement& statement, const Params& params, Format format) {
+  RELEVO_INVARIANT(open_, "a transaction was begun");
+  if (failure_) throw IntegrationError(*failure_);
+  operation_ = statement.name;
+  enter_pipeline();
+  // Whatever libpq takes badly here leaves its queue in an unknown state.
+  broken_ = true;
+  if (!std::exchange(begun_, true)) enqueue(kBegin.text, kBegin.name, {}, Format::kBinary);
+  if (statement.pinned && !std::exchange(pinned_, true)) {
+    enqueue(kPin.text, kPin.name, {}, Format::kBinary);
+  }
+  enqueue(statement.text, statement.name, params, format);
+  own_answer_ = answers_.size();
+  broken_ = false;
+}
+
+void Connection::defer(const Statement& statement, const Params& params) {
+  put(statement, params, Format::kBinary);
+}
+
+Result Connection::execute(const Statement& statement, const Params& params, Format format) {
+  put(statement, params, format);
+  return exchange(statement.name);
+}
+
+// Sends what was put and waits for all of its answers; the last one is the caller's.
+Result Connection::exchange(std::string_view operation) {
+  started_ = core::BootClock::now();
+  deadline_ = started_ + timeout_;
+  broken_ = true;  // until the sync is back
+  if (PQpipelineSync(connection_.get()) == 0) fail(nullptr);
+  flush();
   std::shared_ptr<pg_result> rows;
-  for (int answer = 1; answer <= pending_; ++answer) {
+  for (std::size_t answer = 1; answer <= answers_.size(); ++answer) {
+    operation_ = answers_[answer - 1].statement;
     auto result = next_result();
     if (!result) fail(nullptr);
     const auto status = PQresultStatus(result.get());
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) fail(result.get());
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+      // From the statement that failed on, the server passes over everything up to the sync, also
+      // over preparations.
+      for (auto skipped = answer - 1; skipped < answers_.size(); ++skipped) {
+        if (answers_[skipped].prepares) known_.erase(answers_[skipped].statement);
+      }
+      if (status == PGRES_FATAL_ERROR && PQstatus(connection_.get()) == CONNECTION_OK) {
+        skip_to_sync();
+      }
+      fail(result.get());
+    }
     if (next_result()) fail(nullptr);
     if (answer == own_answer_) rows = std::move(result);
   }
   const auto sync = next_result();
   if (!sync || PQresultStatus(sync.get()) != PGRES_PIPELINE_SYNC) fail(sync.get());
-  // COMMIT of a failed transaction succeeds as ROLLBACK; it cannot get here, since the failure came
-  // first.
-  busy_ = false;
-  if (observe_) observe_(operation_, core::BootClock::now() - started_);
+  answers_.clear();
+  broken_ = false;
+  if (observe_) observe_(operation, core::BootClock::now() - started_);
   return Result(std::move(rows));
 }
 
+void Connection::skip_to_sync() {
+  for (std::size_t nulls = 0; nulls <= 2 * answers_.size();) {
+    const auto result = next_result();
+    if (!result) {
+      ++nulls;
+      continue;
+    }
+    const auto status = PQresultStatus(result.get());
+    if (status == PGRES_PIPELINE_SYNC) {
+      answers_.clear();
+      broken_ = false;
+      return;
+    }
+    if (status != PGRES_PIPELINE_ABORTED) return;  // the connection was lost meanwhile
+  }
+}
+
+void Connection::commit() {
+  RELEVO_INVARIANT(open_, "a transaction was begun");
+  if (failure_) throw IntegrationError(*failure_);
+  if (begun_) {
+    enqueue(kCommit.text, kCommit.name, {}, Format::kBinary);
+    own_answer_ = answers_.size();
+    exchange(kCommit.name);
+  }
+  open_ = false;
+}
+
+void Connection::rollback() noexcept {
+  if (!open_) return;
+  const auto try_exchange = [this](std::string_view operation) noexcept {
+    try {
+      if (operation == kRollback.name) {
+        enqueue(kRollback.text, kRollback.name, {}, Format::kBinary);
+      }
+      if (!answers_.empty()) exchange(operation);
+    } catch (const IntegrationError&) {
+      // Nothing is lost: the server rolls back what has no COMMIT. The caller sees usable().
+    }
+  };
+  if (begun_ && !broken_) {
+    try_exchange("deferred");  // apart: an error in it would make the server pass over ROLLBACK
+    if (!broken_) {
+      failure_.reset();
+      try_exchange(kRollback.name);
+      broken_ = broken_ || failure_.has_value();
+    }
+  }
+  open_ = false;
+}
+
 std::vector<std::string> Connection::script(std::string_view operation, const std::string& sql) {
-  RELEVO_INVARIANT(!busy_, "one statement at a time");
+  RELEVO_INVARIANT(!busy_ && !open_, "one statement at a time");
   operation_ = operation;
   deadline_ = core::BootTime::max();
   if (PQpipelineStatus(connection_.get()) != PQ_PIPELINE_OFF &&
@@ -406,9 +599,8 @@ void Connection::wait(bool for_writing) {
     if (deadline_ != core::BootTime::max()) {
       const auto left = std::chrono::ceil<milliseconds>(deadline_ - core::BootClock::now()).count();
       if (left <= 0) {
-        throw IntegrationError(ErrorKind::kDisconnected, operation_,
-                               connected ? "no answer within database.statement_timeout"
-                                         : "no answer within database.connect_timeout");
+        fail(ErrorKind::kDisconnected, connected ? "no answer within database.statement_timeout"
+                                                 : "no answer within database.connect_timeout");
       }
       wait_ms = static_cast<int>(std::min<milliseconds::rep>(left, 60'000));
     }
@@ -433,7 +625,18 @@ void Connection::fail(pg_result* result) {
   const bool lost = PQstatus(connection_.get()) == CONNECTION_BAD;
   const auto kind = lost ? ErrorKind::kDisconnected : kind_of(state ? state : "");
   if (state) message = std::string(state) + " " + message;
-  throw IntegrationError(kind, operation_, message);
+  fail(kind, message, code);
+}
+
+void Connection::fail(ErrorKind kind, const std::string& detail, std::string_view state) {
+  IntegrationError error(kind, operation_, detail);
+  if (open_) {
+    failure_ = error;
+    // 57014 is the statement's own: it took too long, or somebody cancelled it.
+    unfit_ =
+        kind == ErrorKind::kOverloaded || (kind == ErrorKind::kDisconnected && state != "57014");
+  }
+  throw error;
 }
 
 }  // namespace relevo::postgres

@@ -63,7 +63,8 @@ std::vector<ShardStatus> Inspector::shards() {
 }
 
 std::vector<ReplicaStatus> Inspector::replicas(std::chrono::milliseconds lease) {
-  const auto result = connection_.run(statements::kReplicasAlive, Params().add(lease));
+  const auto result =
+      connection_.run(statements::kReplicasAlive, Params().add(lease).add(std::nullopt));
   std::vector<ReplicaStatus> replicas;
   for (int i = 0; i < result.rows(); ++i) {
     replicas.push_back({result.string(i, 0), result.string(i, 1), result.string(i, 2),

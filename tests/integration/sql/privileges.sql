@@ -48,7 +48,7 @@ INSERT INTO call (name, arguments) VALUES ('probe', ''), ('next_tick', ''), ('ti
   ('small_window_late', $$('{3}', 7, '{0,1}')$$), ('page', $$(-1, '3:3:', pg_current_snapshot(), 7, '{0,1,2,3,4,5,6,7}')$$), ('window_start', $$('3', '{5}')$$),
   ('payloads', $$('{1}')$$), ('positions', ''), ('take', $$('A', '1 min', 8, 8)$$), ('renew', $$('{0}', '{1}', 'A', '1 min')$$),
   ('save', $$('{0}', '{1}', '{1}', '{1}', '{1}', '{5}', '{0}')$$), ('release', $$('{9}', '{1}', 'A')$$), ('heartbeat', $$('A', '1', 'h', 'relay', '1 s')$$),
-  ('replica_gone', $$('B')$$), ('replicas_alive', $$('1 s')$$), ('park', $$('{1}', '{0}', '{1}', 'A', '{rejected}', '{no}', '{t}')$$), ('dead_open', $$('{0}', 10)$$),
+  ('replica_gone', $$('B')$$), ('replicas_alive', $$('1 s', 'relay')$$), ('park', $$('{1}', '{0}', '{1}', 'A', '{rejected}', '{no}', '{t}')$$), ('dead_open', $$('{0}', 10)$$),
   ('dead_open_of', $$('{t}', '{i}')$$), ('dead_skipped', $$('{0}', 0)$$), ('dead_retry', $$('{0}', 10)$$), ('dead_payloads', $$('{1}')$$), ('dead_sent', $$('{1}')$$),
   ('dead_failed', $$('{1}', '{0}', '{rejected}', '{no}', '{t}')$$), ('dead_retry_without_target', $$('{0}')$$), ('dead_release', $$('{t}', '{i}')$$), ('dead_missing_topics', $$('{0}')$$), ('dead_topic_appeared', $$('t', '{0}', 10)$$),
   ('dead_list', $$(0, NULL, 10)$$), ('dead_mark_retry', $$('{1}')$$), ('dead_mark_skipped', $$('{1}')$$),

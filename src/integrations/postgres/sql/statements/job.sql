@@ -3,7 +3,7 @@
 -- Rows to run come in the same columns: xid, id, lane, token, run_at, queue, kind, priority, attempts, crashes, unique_key,
 -- concurrency_key, rate_key, tenant, max_attempts, timeout_ms, expires_at, created_at, batch, headers (text, NULL when there are
 -- none), payload (text, NULL above 4096 bytes as stored: fetch it by job_payloads), payload_size, due, class. A last row
--- with lane NULL tells how far the scan came; it is missing when nothing was scanned. The literal LIMITs bound the rows
+-- with lane NULL tells how far the scan came and, as its token, how many rows it looked at; it is missing when that is none. The literal LIMITs bound the rows
 -- scanned. Parameter mask is lanes - 1. A row that is known with the same token is to be dropped.
 
 -- name: job_page
@@ -22,7 +22,7 @@ FROM q j
 WHERE j.state = 0 AND pg_visible_in_snapshot(j.xid, $5::pg_snapshot)
   AND (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0) & $6::int) = ANY ($7::int[])
 UNION ALL
-(SELECT q.xid, q.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+(SELECT q.xid, q.id, NULL, (SELECT count(*)::int FROM q), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
  FROM q ORDER BY q.xid DESC, q.id DESC LIMIT 1);
 
 -- name: job_late
@@ -42,7 +42,7 @@ SELECT j.xid, j.id, (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0
 FROM q j
 WHERE j.state = 0 AND (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0) & $5::int) = ANY ($6::int[])
 UNION ALL
-(SELECT q.xid, q.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+(SELECT q.xid, q.id, NULL, (SELECT count(*)::int FROM q), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
  FROM q ORDER BY q.xid DESC, q.id DESC LIMIT 1);
 
 -- name: job_due
@@ -62,7 +62,7 @@ SELECT j.xid, j.id, (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0
 FROM q j
 WHERE (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0) & $4::int) = ANY ($5::int[])
 UNION ALL
-(SELECT NULL, q.id, NULL, NULL, q.run_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+(SELECT NULL, q.id, NULL, (SELECT count(*)::int FROM q), q.run_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
  FROM q ORDER BY q.run_at DESC, q.id DESC LIMIT 1);
 
 -- name: job_next_due
@@ -93,7 +93,7 @@ WHERE j.state = 0 AND (hashtextextended(coalesce(j.concurrency_key, j.id::text),
                     WHEN 'tenant' THEN j.tenant = $5::text
                     ELSE true END
 UNION ALL
-(SELECT q.xid, q.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+(SELECT q.xid, q.id, NULL, (SELECT count(*)::int FROM q), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
  FROM q ORDER BY q.xid DESC, q.id DESC LIMIT 1);
 
 -- name: job_of_key
@@ -272,6 +272,9 @@ SELECT f.id FROM relevo.sweep_fix($1::smallint[], $2::bigint[], $3::bigint[], $4
 -- name: take_tokens
 -- $1 keys, $2 how many (negative: unused ones back). In a transaction of its own. granted NULL: no such bucket.
 SELECT t.key, t.granted, t.wait_ms FROM relevo.take_tokens($1::text[], $2::int[]) t;
+
+-- name: database_time unpinned
+SELECT clock_timestamp() AS now;
 
 -- name: queue_states
 SELECT s.queue, s.kind, s.paused, s.concurrency, s.weight FROM relevo.queue_state s;

@@ -1,4 +1,5 @@
-// A Kafka record as the relay hands it to its publisher. All views are borrowed for the call only.
+// A Kafka record as the relay hands it to its publisher. All views are borrowed for the call only;
+// a key or header value whose data() is null becomes NULL.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,83 @@ struct Relay {
   std::int64_t max_in_flight = 20'000;
 };
 
+struct Worker {
+  // Kinds run on this many threads of the process; a handler may block.
+  int threads = 8;
+  // Jobs claimed and not yet finished. Bounds memory, and the second executions after a crash.
+  int max_in_flight = 2'000;
+  // A replica that dies is taken over after this long.
+  milliseconds lease_ttl{10'000};
+  // Looking for new jobs: shortest interval under load, longest when idle.
+  milliseconds poll_min{2};
+  milliseconds poll_max{25};
+  // A job whose process died so often is quarantined.
+  int quarantine_after = 3;
+  // A handler that ignores its stop token for this long after its time limit is given up: the
+  // process then ends and is started anew.
+  milliseconds give_up{30'000};
+  // How long finished jobs are kept in the history.
+  milliseconds history{86'400'000};
+};
+
+// Rules of a kind (docs/jobs.md); a kind that ends in * covers all that begin so.
+struct Kind {
+  std::string kind;
+  std::optional<int> max_attempts;
+  std::optional<milliseconds> backoff_base;
+  std::optional<milliseconds> backoff_cap;
+  std::optional<milliseconds> timeout;
+  std::optional<std::string> history;  // all, failures
+  std::optional<milliseconds> unique_for;
+  std::optional<int> key_concurrency;
+};
+
+// A handler reached by HTTP.
+struct HttpHandler {
+  std::string url;
+  milliseconds timeout{15'000};
+  int concurrency = 10;
+  std::string secret_file;  // of the signature: whsec_…; empty: requests are not signed
+  // Permits http:// and addresses of private networks.
+  bool allow_private = false;
+};
+
+struct Handler {
+  std::string kind;  // exact, or ending in *
+  HttpHandler http;
+};
+
+struct Schedule {
+  std::string name;
+  std::string cron;  // exactly one of cron, every, at
+  std::optional<milliseconds> every;
+  std::string at;                 // RFC 3339
+  std::string time_zone = "UTC";  // IANA name
+  std::string kind;
+  std::string queue = "default";
+  std::string payload = "{}";  // JSON text
+  int priority = 0;
+  std::string missed = "once";  // skip, once, all
+  int missed_max = 100;         // with all: at most so many
+};
+
+struct Subscription {
+  std::string name;
+  std::vector<std::string> topics;
+  std::string group;                // empty: relevo.<name>
+  std::string handler;              // exactly one: a registered message handler, …
+  std::string enqueue;              // … the kind of the job each message becomes, …
+  std::optional<HttpHandler> http;  // … an endpoint
+  std::string envelope = "auto";    // auto, cloudevents, debezium, json
+  std::string start = "earliest";   // of a new group: earliest, latest
+  std::vector<std::string> types;   // empty: all; else those not listed are unknown
+  std::string unknown = "skip";     // unknown types: skip, dead_letter
+  int concurrency = 8;              // keys at work at a time
+  int batch_size = 500;             // messages in one transaction at most
+  int max_attempts = 10;
+  std::string dead_letter_topic;  // empty: the table only
+};
+
 struct Http {
   // Where /livez, /readyz, /metrics are served. Port 0: any free one, printed at start. Empty: no
   // HTTP.
@@ -89,6 +167,11 @@ struct Config {
   Database database;
   Kafka kafka;
   Relay relay;
+  Worker worker;
+  std::vector<Kind> kinds;
+  std::vector<Handler> handlers;
+  std::vector<Schedule> schedules;
+  std::vector<Subscription> subscriptions;
   Http http;
   Log log;
   Shutdown shutdown;

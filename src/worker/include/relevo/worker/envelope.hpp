@@ -1,0 +1,42 @@
+// Record -> Message: CloudEvents in both modes, Debezium's event router with any of its converters,
+// plain JSON. Sources: CloudEvents 1.0.2 with its Kafka protocol binding; Debezium's outbox event
+// router. Pure.
+//
+// The message's views point into the record and, where something had to be decoded, into `owned`.
+// What cannot be decoded is a text that says why, without quoting the record.
+#pragma once
+
+#include <forward_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "relevo/worker/message.hpp"
+#include "relevo/worker/raw_record.hpp"
+
+namespace relevo::worker {
+
+enum class Envelope { kAuto, kCloudEvents, kDebezium, kJson };
+
+// auto, cloudevents, debezium, json
+std::optional<Envelope> envelope_of(std::string_view name);
+
+struct DecodedMessage {
+  Message message;
+  core::WallTime day{};  // midnight (UTC) of the event's own day; the record's where it has no time
+  std::forward_list<std::string> owned;
+};
+
+struct Undecodable {
+  std::string reason;
+};
+
+// The record outlives the result; it may be moved.
+[[nodiscard]] std::variant<DecodedMessage, Undecodable> decode(const RawRecord& record,
+                                                               Envelope envelope);
+
+// RFC 3339 -> time, as far as it goes into microseconds; nullopt: not one.
+std::optional<core::WallTime> parse_rfc3339(std::string_view text);
+
+}  // namespace relevo::worker

@@ -60,9 +60,9 @@ SELECT relevo.enqueue('k', to_jsonb(repeat('x', 8388606))), relevo.enqueue(repea
 SELECT assert.equal(relevo.job_is_valid(kind, queue, 0, ukey, ukey, ukey, tenant, payload, h, run_at, attempts, timeout) IS TRUE,
                     relevo.job_problem(kind, queue, 0, ukey, ukey, ukey, tenant, payload, h, run_at, attempts, timeout) IS NULL,
                     concat_ws(' ', 'rule against explanation for', kind, queue, left(ukey, 9), tenant, payload, left(h::text, 60), run_at, attempts, timeout))
-FROM unnest(ARRAY['k', '', NULL, repeat('x', 256)]) kind, unnest(ARRAY['q', E'\x7f', NULL]) queue, unnest(ARRAY['u', NULL, '', repeat('x', 1025)]) ukey, unnest(ARRAY['n', NULL, '', E'\n']) tenant,
-     unnest(ARRAY['{}', NULL, 'null']::jsonb[]) payload, unnest(ARRAY[NULL, '{}', '[]', '{"a": "b"}', '{"a": 1}', '{"": "x"}', '1']::jsonb[]) h,
-     unnest(ARRAY[NULL, '-infinity', 'infinity', '9999-01-01']::timestamptz[]) run_at, unnest(ARRAY[NULL, 1, 0]) attempts, unnest(ARRAY[NULL, '1 s', '-1 s', '2 days']::interval[]) timeout;
+FROM unnest(ARRAY['k', '', NULL]) kind, unnest(ARRAY['q', E'\x7f']) queue, unnest(ARRAY['u', NULL, repeat('x', 1025)]) ukey, unnest(ARRAY['n', NULL, E'\n']) tenant,
+     unnest(ARRAY['{}', NULL, 'null']::jsonb[]) payload, unnest(ARRAY[NULL, '{}', '[]', '{"a": "b"}', '{"a": 1}', '{"": "x"}']::jsonb[]) h,
+     unnest(ARRAY[NULL, '-infinity', 'infinity']::timestamptz[]) run_at, unnest(ARRAY[NULL, 1, 0]) attempts, unnest(ARRAY[NULL, '1 s', '2 days']::interval[]) timeout;
 
 -- a plain INSERT and COPY meet the same rules
 INSERT INTO relevo.job (kind, priority) VALUES ('hi', 3), ('no', 0), ('lo', -3);

@@ -1,5 +1,6 @@
 #include "held_lanes.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace relevo::worker {
@@ -80,6 +81,11 @@ LaneRow HeldLanes::state(const HeldLane& lane, const Skipped& skipped) const {
   LaneRow row = lane.row;
   row.positions = lane.done;
   row.skipped = skipped;
+  for (std::size_t c = 0; c < row.skipped.size(); ++c) {
+    const auto& dropped = lane.dropped[c];
+    if (!dropped) continue;
+    row.skipped[c] = row.skipped[c] ? std::min(*row.skipped[c], *dropped) : *dropped;
+  }
   row.open = lane.unsettled;
   for (const auto& [id, token] : lane.open) row.open.push_back({id, token});
   return row;

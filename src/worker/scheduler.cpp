@@ -120,6 +120,7 @@ void Scheduler::make_ready(Item item, bool first) {
     ready.active.emplace(tenant.virtual_time, name);
   }
   if (row.tenant) ++tenant_ready_[{row.job_class, name}];
+  if (!item.batch) uncovered_[static_cast<std::size_t>(row.job_class)].insert(row.at);
   auto& line = tenant.by_priority[row.priority];
   if (first) {
     line.push_front(std::move(item));
@@ -154,6 +155,10 @@ std::optional<Scheduler::Item> Scheduler::pop(Group& group, int job_class) {
   --group.size;
   --ready_;
   --class_ready_[static_cast<std::size_t>(job_class)];
+  if (!item.batch) {
+    auto& uncovered = uncovered_[static_cast<std::size_t>(job_class)];
+    uncovered.erase(uncovered.find(item.job->row().at));
+  }
   ready.virtual_time = tenant.virtual_time;
   tenant.virtual_time += 1.0 / tenant.weight;
   const std::string name = found->first;
@@ -536,6 +541,10 @@ Skipped Scheduler::skipped() const {
       include(item.job->row().job_class, before(item.job->row().at));
     }
   }
+  for (int c = 0; c < kClasses; ++c) {
+    const auto& uncovered = uncovered_[static_cast<std::size_t>(c)];
+    if (!uncovered.empty()) include(c, before(*uncovered.begin()));
+  }
   return all;
 }
 
@@ -566,6 +575,7 @@ void Scheduler::filter_ready(Keep keep) {
   }
   ready_ = 0;
   class_ready_ = {};
+  uncovered_ = {};
   tenant_ready_.clear();
   for (auto& item : kept) make_ready(std::move(item), false);
 }

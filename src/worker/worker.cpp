@@ -105,8 +105,9 @@ class Worker::Loop {
   bool take_rows(const JobRows& rows, ReadBatch* batch);
   void ask_for_tokens();
   bool claim();
-  void fetch_payloads(std::vector<Selected>& selected);
-  bool write_journal(std::vector<std::unique_ptr<Claim>> claims);
+  void fetch_payloads();
+  void write_journal();
+  void give_up_claiming();
   void save_if_due();
   void sweep_if_due();
   void watch_handlers();
@@ -114,6 +115,7 @@ class Worker::Loop {
 
   void drain();
 
+  Skipped not_started() const;
   core::WallTime database_now() const;
   milliseconds waited(const JobRow& row) const;
 
@@ -135,6 +137,7 @@ class Worker::Loop {
     Claim* running = nullptr;  // nullptr: the run is over
   };
   std::unordered_map<JobId, Claimed> claimed_;
+  std::vector<std::unique_ptr<Claim>> claiming_;  // selected, not yet journalled
   std::vector<Postponed> postponed_;
   std::vector<JobKey> doubtful_marks_;  // unique jobs whose journal was in doubt
   std::vector<Ended> ended_;
@@ -245,6 +248,7 @@ void Worker::Loop::disconnect(std::string_view reason) {
   ready = false;
   outage_.failed(reason);
   for (const auto& lease : lanes_.leases()) lost_epochs_[lease.slice] = lease.epoch;
+  give_up_claiming();
   for (auto& one : postponed_) scheduler_.put_back(std::move(one.selected));
   postponed_.clear();
   scheduler_.forget_waiting();
@@ -407,6 +411,7 @@ void Worker::Loop::balance_if_due() {
       // What stands ready goes back unstarted: the position must not pass it.
       lanes_.progress();
       lanes_.freeze(slice);
+      lane.dropped = not_started();
       scheduler_.drop_lane(slice);
       for (auto& reader : connected_->readers) reader.remove(slice);
       --staying;
@@ -511,10 +516,10 @@ void Worker::Loop::hand_back_leaving() {
 
 // Writes what stands, gives the lanes to whoever looks next.
 void Worker::Loop::release(std::span<HeldLane* const> lanes) {
-  const auto skipped = scheduler_.skipped();
+  lanes_.progress();
+  const auto skipped = not_started();
   std::vector<LaneRow> rows;
   std::vector<const LaneRow*> pointers;
-  lanes_.progress();
   rows.reserve(lanes.size());
   for (const auto* lane : lanes) {
     rows.push_back(lanes_.state(*lane, skipped));
@@ -572,6 +577,13 @@ void Worker::Loop::drop(feed::Slice slice) {
     scheduler_.forget(one.key);
     claimed = claimed_.erase(claimed);
   }
+  std::erase_if(postponed_, [&](const Postponed& one) {
+    const auto& row = one.selected.job->row();
+    if (row.lane != slice) return false;
+    scheduler_.ended(row);
+    scheduler_.forget(one.selected.job->key());
+    return true;
+  });
   scheduler_.drop_lane(slice);
   if (connected_) {
     for (auto& reader : connected_->readers) reader.remove(slice);
@@ -589,6 +601,19 @@ void Worker::Loop::refresh_controls() {
   database_time_ = controls.now;
   database_time_at_ = to_.clock.now();
   scheduler_.set_controls(controls, static_cast<int>(lanes_.size()), options_.lanes);
+}
+
+// Per class, beyond which place there are rows that were read, are not started, and that no
+// position covers.
+Skipped Worker::Loop::not_started() const {
+  auto places = scheduler_.skipped();
+  for (const auto& one : postponed_) {
+    const auto& row = one.selected.job->row();
+    auto& place = places[static_cast<std::size_t>(row.job_class)];
+    const Cursor before{row.at.xid, row.at.id - 1};
+    place = place ? std::min(*place, before) : before;
+  }
+  return places;
 }
 
 core::WallTime Worker::Loop::database_now() const {
@@ -610,15 +635,16 @@ void Worker::Loop::apply_signals() {
   std::vector<std::int64_t> done;
   std::vector<JobId> sooner;
   for (const auto& signal : signals) {
-    done.push_back(signal.id);
-    switch (signal.kind) {
-      case SignalKind::kCancel: cancel(signal.subject); break;
-      case SignalKind::kRetryNow: sooner.push_back(signal.subject); break;
-      case SignalKind::kOperation: apply_operation(signal); break;
+    if (signal.kind == SignalKind::kOperation) {
+      apply_operation(signal);
+      continue;
     }
+    done.push_back(signal.id);
+    if (signal.kind == SignalKind::kCancel) cancel(signal.subject);
+    if (signal.kind == SignalKind::kRetryNow) sooner.push_back(signal.subject);
   }
   if (!sooner.empty()) connected_->session.jobs->retry_now(lanes_.leases(), sooner);
-  connected_->session.jobs->signals_done(done);
+  if (!done.empty()) connected_->session.jobs->signals_done(done);
 }
 
 void Worker::Loop::cancel(JobId id) {
@@ -659,7 +685,7 @@ void Worker::Loop::apply_operation(const Signal& signal) {
     keep_leases();
     if (!lanes_.find(signal.lane)) return;
   }
-  connected_->session.jobs->operation_lane_done(signal.subject);
+  connected_->session.jobs->operation_lane_done(signal.subject, signal.id);
   due_ = {};
   due_incomplete_ = true;
 }
@@ -801,46 +827,53 @@ bool Worker::Loop::claim() {
     ++count;
     return true;
   };
-  auto selected = scheduler_.select(now, std::move(room));
-  if (selected.empty()) return false;
-  fetch_payloads(selected);
-  std::vector<std::unique_ptr<Claim>> claims;
-  claims.reserve(selected.size());
-  for (auto& one : selected) {
+  for (auto& one : scheduler_.select(now, std::move(room))) {
     auto claim = std::make_unique<Claim>();
     claim->job = std::move(one.job);
     claim->kind = one.kind;
     claim->claimed = now;
     claim->waited = waited(claim->row());
     claim->expired = claim->row().expires_at && *claim->row().expires_at <= database_now();
-    claims.push_back(std::move(claim));
+    claiming_.push_back(std::move(claim));
   }
-  return write_journal(std::move(claims));
+  if (claiming_.empty()) return false;
+  fetch_payloads();
+  write_journal();
+  return true;
 }
 
-void Worker::Loop::fetch_payloads(std::vector<Selected>& selected) {
+void Worker::Loop::fetch_payloads() {
   std::vector<JobId> large;
-  for (const auto& one : selected) {
-    if (!one.job->row().payload) large.push_back(one.job->row().at.id);
+  for (const auto& claim : claiming_) {
+    if (!claim->row().payload) large.push_back(claim->row().at.id);
   }
   if (large.empty()) return;
   auto payloads = connected_->session.jobs->payloads(large);
   std::unordered_map<JobId, std::string> by_id;
   for (auto& one : payloads) by_id[one.id] = std::move(one.payload);
   // A row that is gone meanwhile was unique and cancelled: its mark will not be made.
-  for (auto& one : selected) {
-    const auto found = by_id.find(one.job->row().at.id);
-    if (found != by_id.end()) one.job->set_payload(std::move(found->second));
+  for (const auto& claim : claiming_) {
+    const auto found = by_id.find(claim->row().at.id);
+    if (found != by_id.end()) claim->job->set_payload(std::move(found->second));
   }
 }
 
+// What was selected and not journalled stands in the table as before.
+void Worker::Loop::give_up_claiming() {
+  for (const auto& claim : claiming_) {
+    scheduler_.ended(claim->row());
+    scheduler_.forget(claim->job->key());
+  }
+  claiming_.clear();
+}
+
 // The commit of the journal is what makes starting lawful.
-bool Worker::Loop::write_journal(std::vector<std::unique_ptr<Claim>> claims) {
+void Worker::Loop::write_journal() {
   lanes_.progress();
-  const auto skipped = scheduler_.skipped();
+  const auto skipped = not_started();
   std::map<feed::Slice, LaneRow> rows;
   std::vector<UniqueStart> unique;
-  for (const auto& claim : claims) {
+  for (const auto& claim : claiming_) {
     const auto slice = claim->row().lane;
     auto row = rows.find(slice);
     if (row == rows.end()) {
@@ -864,6 +897,7 @@ bool Worker::Loop::write_journal(std::vector<std::unique_ptr<Claim>> claims) {
     held.dirty = false;
     for (const auto id : lane.marked) marked[id] = true;
   }
+  auto claims = std::exchange(claiming_, {});
   std::vector<Claim*> started;
   std::vector<JobKey> unmarked;
   std::vector<Selected> locked;
@@ -895,20 +929,20 @@ bool Worker::Loop::write_journal(std::vector<std::unique_ptr<Claim>> claims) {
   to_.metrics.jobs_running(claims_.size());
   executor_.start(started);
   next_save_ = to_.clock.now() + options_.save_interval;
-  if (!unmarked.empty()) {
-    // Replaced or cancelled, or only locked by somebody who may yet do so.
-    const auto still = connected_->session.jobs->still(unmarked);
-    for (auto& one : locked) {
-      const auto key = one.job->key();
-      if (std::find(still.begin(), still.end(), key.id) != still.end()) {
-        postponed_.push_back({to_.clock.now() + kPutBackDelay, std::move(one)});
-      } else {
-        scheduler_.ended(one.job->row());
-        scheduler_.forget(key);
-      }
-    }
+  if (unmarked.empty()) return;
+  // Replaced or cancelled, or only locked by somebody who may yet do so: these are tried again.
+  for (auto& one : locked) {
+    postponed_.push_back({to_.clock.now() + kPutBackDelay, std::move(one)});
   }
-  return true;
+  const auto still = connected_->session.jobs->still(unmarked);
+  std::erase_if(postponed_, [&](const Postponed& one) {
+    const auto key = one.selected.job->key();
+    const bool asked = std::find(unmarked.begin(), unmarked.end(), key) != unmarked.end();
+    if (!asked || std::find(still.begin(), still.end(), key.id) != still.end()) return false;
+    scheduler_.ended(one.selected.job->row());
+    scheduler_.forget(key);
+    return true;
+  });
 }
 
 void Worker::Loop::save_if_due() {
@@ -917,7 +951,7 @@ void Worker::Loop::save_if_due() {
   next_save_ = now + options_.save_interval;
   lanes_.progress();
   std::vector<LaneRow> rows;
-  const auto skipped = scheduler_.skipped();
+  const auto skipped = not_started();
   for (const auto& [slice, lane] : lanes_) {
     if (lane.row.epoch < 0) continue;
     if (lanes_.moved(lane) || lane.row.skipped != skipped) {

@@ -658,8 +658,8 @@ worker::OperationPage JobReader::apply_operation(std::int64_t operation, const f
   return page;
 }
 
-void JobReader::operation_lane_done(std::int64_t operation) {
-  connection_->run(statements::kJobOperationLaneDone, Params().add(operation));
+void JobReader::operation_lane_done(std::int64_t operation, std::int64_t signal) {
+  connection_->run(statements::kJobOperationLaneDone, Params().add(operation).add(signal));
 }
 
 std::vector<worker::Tokens> JobReader::take_tokens(std::span<const std::string> keys,

@@ -156,7 +156,8 @@ class JobReader {
   virtual void retry_now(std::span<const feed::Lease> lanes, std::span<const JobId> jobs) = 0;
   virtual OperationPage apply_operation(std::int64_t operation, const feed::Lease& lane,
                                         JobId after, std::span<const JobId> held) = 0;
-  virtual void operation_lane_done(std::int64_t operation) = 0;
+  // With its signal, so that a lane counts once.
+  virtual void operation_lane_done(std::int64_t operation, std::int64_t signal) = 0;
 
   virtual std::vector<Tokens> take_tokens(std::span<const std::string> keys,
                                           std::span<const int> wanted) = 0;

@@ -89,7 +89,8 @@ class Scheduler {
   void refilled(const Refill& refill, const JobRows& rows, std::optional<Cursor> scanned_to);
   // Rows of a class beyond this place were left by the holder before.
   void skip_from(int job_class, Cursor after);
-  // Per class, beyond which place rows are left in the table or wait aside.
+  // Per class, beyond which place there are rows that no read position covers: left in the table,
+  // waiting aside, or ready again after that.
   Skipped skipped() const;
 
   // Takes a job that is not running out, as it was cancelled; nullopt: it is not here.
@@ -194,6 +195,8 @@ class Scheduler {
   std::unordered_map<std::string, Bucket> buckets_;
   std::vector<QueueState> pauses_;
   std::map<std::string, int, std::less<>> weights_;
+  // Ready jobs that belong to no read: the position may have passed them.
+  std::array<std::multiset<Cursor>, kClasses> uncovered_;
   std::map<std::pair<int, std::string>, std::size_t> tenant_ready_;
   std::array<std::size_t, kClasses> class_ready_{};
   std::size_t ready_ = 0;

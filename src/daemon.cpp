@@ -92,6 +92,12 @@ std::string roles_text(const std::vector<std::string>& roles) {
   return text;
 }
 
+UpkeepOptions upkeep_options(const config::Config& config) {
+  UpkeepOptions options{false, false, config.worker.history};
+  for (const auto& role : config.roles) (role == "relay" ? options.relay : options.jobs) = true;
+  return options;
+}
+
 }  // namespace
 
 // What publishes the outbox.
@@ -174,7 +180,7 @@ Daemon::Parts::Parts(const config::Config& c, std::vector<std::string> isolated_
                                [this](std::string_view name, std::chrono::nanoseconds duration) {
                                  metrics.query_finished(name, duration);
                                })),
-      upkeep(database, metrics, l, clock) {
+      upkeep(database, metrics, l, clock, upkeep_options(c)) {
   const bool relays = has_role(config, "relay");
   const bool works = has_role(config, "worker");
   const bool consumes = has_role(config, "consumer");
@@ -186,18 +192,18 @@ Daemon::Parts::Parts(const config::Config& c, std::vector<std::string> isolated_
   }
   const postgres::ReplicaInfo info{std::string(version()), host_name(), roles_text(config.roles)};
   if (relays) relay.emplace(config, kafka, database, instance, info, metrics, log, clock);
-  if (works || consumes) handlers.emplace(config, metrics, log, clock);
+  if (works || consumes) handlers.emplace(config, metrics.endpoints(), log, clock);
   if (works) {
     isolation.emplace(std::move(isolated_job), instance, clock);
     jobs.emplace(worker_options(config), instance, config.worker.lease_ttl, database, info,
-                 JobWorker::Ports{&*isolation, handlers->registry(), metrics, log, clock,
+                 JobWorker::Ports{&*isolation, handlers->registry(), metrics.worker(), log, clock,
                                   [this] { replace(); }});
   }
   if (has_role(config, "scheduler")) {
     schedules.emplace([this] { return std::make_unique<postgres::Schedules>(database); },
-                      schedules_of(config), metrics, log, clock);
+                      schedules_of(config), metrics.schedules(), log, clock);
   }
-  if (consumes) consumers.emplace(config, kafka, database, *handlers, metrics, log, clock);
+  if (consumes) consumers.emplace(config, kafka, database, *handlers, metrics.consumers(), log, clock);
   if (config.http.listen.empty()) return;
   http.emplace(config.http.listen,
                http::Endpoints{[this] { return live(); }, [this] { return ready(); },
@@ -271,7 +277,7 @@ http::Health Daemon::Parts::ready() const {
 
 std::string Daemon::Parts::scrape() {
   metrics.postgres_up(database_ok());
-  metrics.kafka_up(kafka_ok());
+  if (relay || consumers) metrics.kafka_up(kafka_ok());
   return metrics.scrape();
 }
 

@@ -284,14 +284,14 @@ SELECT w.tenant, w.weight FROM relevo.tenant_weight w;
 
 -- name: queue_figures
 -- Per queue: jobs that are ready and not in flight, since when the oldest is (a retry or a job of later: since its time, not its creation),
--- the dead (of all queues at most 10,001 are counted), whether ready is exact. A class is counted by its index up to 5,000 rows; beyond,
--- ready is extrapolated from a sample of some 500 pages of the table, since nothing cheaper knows the queue. The work is bounded either way.
+-- the dead (of all queues at most 10,001 are counted), whether ready is exact. A class is counted by its index up to 2,000 rows; beyond,
+-- ready is extrapolated from a sample of some 200 pages of the table, since nothing cheaper knows the queue. The work is bounded either way.
 WITH now AS MATERIALIZED (
   SELECT clock_timestamp() AS at
 ), front AS MATERIALIZED (
   SELECT c.class, f.* FROM unnest('{0,1,2}'::smallint[]) c (class)
   CROSS JOIN LATERAL (
-    SELECT w.id, w.token, w.queue, w.state, w.run_at, w.created_at FROM relevo.job w WHERE w.class = c.class ORDER BY w.xid, w.id LIMIT 5001) f
+    SELECT w.id, w.token, w.queue, w.state, w.run_at, w.created_at FROM relevo.job w WHERE w.class = c.class ORDER BY w.xid, w.id LIMIT 2001) f
 ), waiting AS MATERIALIZED (
   SELECT f.class, f.queue, greatest(f.run_at, f.created_at) AS since FROM front f
   WHERE f.state < 2 AND (f.run_at IS NULL OR f.run_at <= (SELECT n.at FROM now n))
@@ -304,9 +304,9 @@ WITH now AS MATERIALIZED (
       AND (w.id, w.token) NOT IN (SELECT p.id, p.token FROM relevo.open_job p)
     ORDER BY w.run_at, w.id LIMIT 1000) f
 ), beyond AS MATERIALIZED (
-  SELECT f.class FROM front f GROUP BY f.class HAVING count(*) > 5000
+  SELECT f.class FROM front f GROUP BY f.class HAVING count(*) > 2000
 ), share AS MATERIALIZED (
-  SELECT CASE WHEN EXISTS (SELECT FROM beyond) THEN least(1.0, 500.0 / greatest(1, pg_relation_size('relevo.job') / 8192)) ELSE 0 END::float8 AS part
+  SELECT CASE WHEN EXISTS (SELECT FROM beyond) THEN least(1.0, 200.0 / greatest(1, pg_relation_size('relevo.job') / 8192)) ELSE 0 END::float8 AS part
 ), sample AS MATERIALIZED (
   SELECT w.queue, greatest(w.run_at, w.created_at) AS since FROM relevo.job w TABLESAMPLE SYSTEM ((SELECT 100 * s.part FROM share s))
   WHERE w.state < 2 AND (w.run_at IS NULL OR w.run_at <= (SELECT n.at FROM now n)) AND w.class IN (SELECT b.class FROM beyond b)

@@ -1,6 +1,13 @@
 -- The plans of the statements about jobs, pinned as the program pins them, on tables that were never analysed.
 ALTER TABLE relevo.job SET (autovacuum_enabled = off);
 ALTER TABLE relevo.lane SET (autovacuum_enabled = off);
+-- a session that made its plans while the tables were small
+VACUUM relevo.job, relevo.unique_hold;
+SELECT relevo.enqueue('early', unique_key => 'early'), relevo.enqueue('gone', unique_key => 'gone') \g /dev/null
+VACUUM relevo.job, relevo.unique_hold;
+SELECT relevo.enqueue('early', unique_key => 'early') FROM generate_series(1, 10) \g /dev/null
+DO $$ BEGIN FOR i IN 1..10 LOOP PERFORM relevo.enqueue('e', unique_key => 'e' || i); COMMIT; END LOOP; END $$;
+DELETE FROM relevo.job WHERE kind = 'e';
 DO $$
 BEGIN
   FOR i IN 1..20 LOOP
@@ -16,11 +23,18 @@ INSERT INTO relevo.job_history (finished, job_id, outcome, queue, kind, priority
 SELECT now() + i % 5 * interval '1 day', i, 'completed', 'q', 'k', 0, 1, 0, now() FROM generate_series(1, 20000) i;
 INSERT INTO relevo.job_attempt (job_id, attempt, outcome) SELECT i, 1, 'retry' FROM generate_series(1, 20000) i;
 INSERT INTO relevo.inbox (subscription, event_id, day) SELECT 's', i, current_date FROM generate_series(1, 20000) i;
+INSERT INTO relevo.unique_hold SELECT 'h' || i, i, now() + interval '1 h' FROM generate_series(1, 50000) i;
 INSERT INTO relevo.tick SELECT i, i, (SELECT snapshot FROM relevo.tick WHERE id = 1), clock_timestamp() FROM generate_series(2, 20000) i;
 INSERT INTO relevo.job_signal (lane, what, job_id) SELECT i % 16, 'cancel', i FROM generate_series(1, 20000) i;
 SELECT relevo.enqueue_batch('[{"kind": "b"}]', '{"kind": "t"}') FROM generate_series(1, 2000) \g /dev/null
 SELECT assert.equal(count(*), 0::bigint, 'analysed tables') FROM pg_stat_user_tables WHERE schemaname = 'relevo' AND (last_analyze IS NOT NULL OR last_autoanalyze IS NOT NULL) AND relname ~ '^(job|lane|inbox|tick)';
 \ir helpers/plans.sql
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+SELECT assert.that(buffers($$SELECT relevo.enqueue('early', unique_key => 'early')$$) < 300, 'enqueue finds a twin by its key');
+SELECT assert.that(buffers($$SELECT relevo.enqueue('h', unique_key => 'h50000')$$) < 300, 'and a hold, and what it takes back');
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
 SELECT array_agg(id) AS ids, array_agg(0) AS tokens FROM (SELECT id FROM relevo.job WHERE state = 0 AND batch IS NULL ORDER BY id LIMIT 500) x \gset
 SELECT array_fill(NULL::text, ARRAY[500]) AS none, array_fill(1, ARRAY[500]) AS one, xid AS x FROM relevo.job WHERE id = 50000 \gset
 SELECT '{0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}' AS all \gset

@@ -45,7 +45,7 @@ SELECT assert.run('other', 'COMMIT') \g /dev/null
 SELECT assert.equal(kinds(format($$EXECUTE job_page(1::smallint, '0', -1, %L, %L, 0, '{0}')$$, :'xmax', :'snapshot')), 'no1,no2,no3,no4', 'a class up to a snapshot');
 SELECT assert.equal(kinds(format($$EXECUTE job_page(0::smallint, '0', -1, %L, %L, 0, '{0}')$$, :'xmax', :'snapshot')), 'hi1,hi2,hi3', 'another class');
 SELECT assert.equal(kinds(format($$EXECUTE job_page(1::smallint, %L, %s, %L, %L, 0, '{0}')$$, (job(id_of('no2'))).xid, id_of('no2'), :'xmax', :'snapshot')), 'no3,no4', 'beyond the last (xid, id)');
-SELECT assert.that(r ->> 'xid' = (job(id_of('no4'))).xid::text AND (r ->> 'id')::bigint = id_of('no4') AND r ->> 'lane' IS NULL AND r ->> 'token' IS NULL, 'how far: ' || r::text)
+SELECT assert.that(r ->> 'xid' = (job(id_of('no4'))).xid::text AND (r ->> 'id')::bigint = id_of('no4') AND r ->> 'lane' IS NULL AND (r ->> 'token')::int = 5, 'how far, and how many rows: ' || r::text)
 FROM last_row(format($$EXECUTE job_page(1::smallint, '0', -1, %L, %L, 0, '{0}')$$, :'xmax', :'snapshot')) r;
 SELECT assert.that(last_row($$EXECUTE job_page(2::smallint, '0', -1, '9000000000', pg_current_snapshot(), 0, '{0}')$$) IS NULL, 'nothing scanned: no row at all');
 SELECT assert.equal(string_agg(k, ',' ORDER BY k), 'late,no1,no2,no3,no4,no5', 'each job is of one lane')
@@ -107,7 +107,7 @@ INSERT INTO relevo.job (kind, run_at, state) VALUES ('dead', now() - interval '1
 INSERT INTO relevo.job (kind) VALUES ('now');
 SELECT assert.equal(kinds($$EXECUTE job_due(1::smallint, '-infinity', -1, 0, '{0}')$$), 'min,d1,d2,d3', 'what is due, in order');
 SELECT assert.equal(kinds(format($$EXECUTE job_due(1::smallint, %L, %s, 0, '{0}')$$, (job(id_of('d1'))).run_at, id_of('d1'))), 'd2,d3', 'forward');
-SELECT assert.that((r ->> 'run_at')::timestamptz = (job(id_of('d3'))).run_at AND (r ->> 'id')::bigint = id_of('d3') AND r ->> 'lane' IS NULL, 'how far') FROM last_row($$EXECUTE job_due(1::smallint, '-infinity', -1, 0, '{0}')$$) r;
+SELECT assert.that((r ->> 'run_at')::timestamptz = (job(id_of('d3'))).run_at AND (r ->> 'id')::bigint = id_of('d3') AND r ->> 'lane' IS NULL AND (r ->> 'token')::int = 4, 'how far') FROM last_row($$EXECUTE job_due(1::smallint, '-infinity', -1, 0, '{0}')$$) r;
 SELECT assert.equal(kinds($$EXECUTE job_due(0::smallint, '-infinity', -1, 0, '{0}')$$), 'high', 'high');
 SELECT assert.equal(kinds($$EXECUTE job_due(2::smallint, '-infinity', -1, 0, '{0}')$$), 'low', 'low');
 EXECUTE job_next_due \gset

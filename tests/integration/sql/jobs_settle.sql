@@ -73,5 +73,6 @@ SELECT assert.equal(ids(format($$EXECUTE job_sweep_fix('{0}', '{99}', %L, '{0,0,
 SELECT assert.equal(ids(format($$EXECUTE job_sweep_fix(%L, %L, %L, '{0,0,0,0}')$$, :'lanes', :'epochs', ids_of('s1,s2,s6,s8'))), ids_of('s1,s2,s6'), 'put back');
 SELECT assert.that(bool_and(state = 0 AND token = 1 AND NOT again AND (run_at <= clock_timestamp() OR kind = 's6')), 'they wait again') FROM relevo.job WHERE kind IN ('s1', 's2', 's6');
 SELECT assert.that((job(id_of('s6'))).run_at > now() + interval '59 min', 'what is owed at its own time');
+SELECT assert.equal(ids(format($$EXECUTE job_sweep_fix(%L, %L, %L, '{NULL}')$$, :'lanes', :'epochs', ids_of('s3'))), ids_of('s3'), 'whatever its token');
 SELECT assert.equal(string_agg(state, ',' ORDER BY kind), 'available,running', 'the view: a plain row in a journal runs') FROM relevo.jobs WHERE kind IN ('s4', 's5');
 SELECT 'ok';

@@ -37,6 +37,10 @@ SELECT assert.run('other', format('BEGIN; UPDATE relevo.job SET tenant = NULL WH
 SELECT assert.equal(ids(format($$EXECUTE job_cancel_waiting(%L, %L, %L, '{0,0,0,7}', 'not wanted')$$, :'lanes', :'epochs', ids_of('a,b,c,z'))), :'ab'::bigint[], 'cancelled; not what is locked or has another token');
 SELECT assert.run('other', 'ROLLBACK') \g /dev/null
 SELECT assert.that(count(*) = 2 AND bool_and(outcome = 'cancelled' AND error = 'not wanted'), 'history') FROM relevo.job_history;
+INSERT INTO relevo.job (kind) VALUES ('any');
+UPDATE relevo.job SET token = 3 WHERE kind = 'any';
+SELECT id_of('any') AS any \gset
+SELECT assert.equal(ids(format($$EXECUTE job_cancel_waiting(%L, %L, '{%s}', '{NULL}', 'no')$$, :'lanes', :'epochs', :any)), ARRAY[:any]::bigint[], 'whatever its token');
 INSERT INTO relevo.job (kind, state, unique_key) VALUES ('d', 2, NULL), ('e', 3, 'e'), ('f', 0, 'e');
 SELECT assert.equal(ids(format($$EXECUTE job_retry_now(%L, %L, %L)$$, :'lanes', :'epochs', ids_of('c,d,e,f,z'))), ids_of('c,d'), 'run now: what waits for later, and the dead without a live twin');
 SELECT assert.that(bool_and(state = 0 AND token = 1 AND run_at <= clock_timestamp()), 'they wait') FROM relevo.job WHERE kind IN ('c', 'd');

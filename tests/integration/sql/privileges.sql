@@ -71,9 +71,11 @@ INSERT INTO call (name, arguments) VALUES
   ('job_start_operation', $$('cancel', '{"kind": "none"}')$$), ('job_operations', '(10)'), ('job_pause', $$('*', '*')$$), ('job_resume', $$('*', '*')$$), ('tidy_jobs', $$('1 day', '1 day')$$),
   ('schedules_due', ''), ('schedule_fire', $$('s', NULL, NULL, '{}')$$), ('schedules_list', ''), ('schedule_put', $$('s', 'k', '* * * * *', NULL, NULL, 'UTC', 'default', '{}', 0, '{}', 'once', 100, 'sql')$$),
   ('schedule_remove', $$('s2')$$), ('schedule_pause', $$('s')$$), ('schedule_resume', $$('s')$$),
-  ('inbox_seen', $$('s', '{e}', '{2026-11-22}')$$), ('message_park', $$('s', 't', 0, 0, 'e', '\x01', '\x02', '{}', 'no', 1)$$), ('messages_list', $$(0, NULL, 10)$$), ('message_by_ids', $$('{1}')$$),
-  ('message_redriven', $$('{1}')$$), ('message_drop', $$('{1}')$$), ('message_counts', '');
-UPDATE call SET roles = 'worker' WHERE name ~ '^(lane|job|message|queue|schedule|tenant|inbox|tidy|take_tokens)';
+  ('inbox_seen', $$('s', '{e}', '{2026-11-22}')$$), ('message_park', $$('s', 't', 0, 0, 'e', '\x01', '\x02', '{}', 'no', 1, 'rejected', 0, 0)$$), ('messages_list', $$(0, NULL, 10)$$), ('message_by_ids', $$('{1}')$$),
+  ('message_redriven', $$('{1}', 'p')$$), ('message_drop', $$('{1}', 'p', 'why')$$), ('message_to_redrive', $$('s')$$), ('message_done', '(1)'), ('message_park_again', $$(1, 'no', 2, 'rejected')$$), ('inbox_withdraw', $$('s', 'e', '2026-11-22')$$),
+  ('database_time', ''), ('schedule_run', $$('s')$$), ('schedules_remove_configured', $$('{s}')$$), ('unit_publish', $$('t', 'i', 'e', '{}', '{}', NULL, NULL)$$), ('unit_enqueue', $$('k', '{}', 'q', NULL, 0, NULL, 'keep', NULL, NULL, NULL, NULL, '{}')$$),
+  ('unit_audit', $$('p', 'do', 't', 'i', 'a', 'b', NULL, NULL, '{}')$$), ('unit_enqueue_many', $$('[{"kind": "k"}]')$$), ('message_counts', '');
+UPDATE call SET roles = 'worker' WHERE name ~ '^(lane|job|message|queue|schedule|tenant|inbox|tidy|take_tokens|unit|database)';
 UPDATE call SET roles = 'relay worker' WHERE name IN ('probe', 'next_tick', 'tick_by_ids', 'prune_ticks', 'server', 'heartbeat', 'replica_gone', 'replicas_alive');
 GRANT SELECT ON call TO PUBLIC;
 SELECT assert.equal((SELECT string_agg(name, ' ' ORDER BY name) FROM call), (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements WHERE name NOT IN ('publish', 'system_identifier')), 'statements tried here');
@@ -100,7 +102,7 @@ SELECT assert.fails(s, '42501', 'permission denied') FROM unnest(ARRAY[
   'UPDATE relevo.outbox SET topic = NULL', 'DELETE FROM relevo.outbox', 'TRUNCATE relevo.outbox_default', 'DELETE FROM relevo.tick', 'UPDATE relevo.tick SET fingerprint = 1',
   'UPDATE relevo.position SET shards = 4', 'DELETE FROM relevo.position', 'INSERT INTO relevo.position SELECT * FROM relevo.position', 'UPDATE relevo.schema SET version = 1',
   'DELETE FROM relevo.migration', 'UPDATE relevo.tick_pruning SET before_id = 1', 'SELECT relevo.create_leaf(99)', 'SELECT relevo.grant_privileges()', 'SELECT relevo.initialise_shards(4)',
-  'SELECT kind FROM relevo.job', 'SELECT * FROM relevo.jobs', 'SELECT * FROM relevo.lane', 'SELECT * FROM relevo.job_history', 'UPDATE relevo.job SET token = 1', $$SELECT relevo.enqueue('k')$$, 'SELECT relevo.cancel(1)', 'CREATE TABLE relevo.mine ()']) s;
+  'SELECT kind FROM relevo.job', 'SELECT * FROM relevo.jobs', 'SELECT * FROM relevo.lane', 'SELECT * FROM relevo.job_history', 'SELECT * FROM relevo.audit_log', 'UPDATE relevo.job SET token = 1', $$SELECT relevo.enqueue('k')$$, 'SELECT relevo.cancel(1)', 'CREATE TABLE relevo.mine ()']) s;
 RESET SESSION AUTHORIZATION;
 
 
@@ -132,9 +134,9 @@ EXECUTE schedule_fire('t', NULL, NULL, '{2026-11-22Z}') \gset fired_
 SELECT assert.that(:done_id = :a AND :cancelled_id = :g AND :settled_ver > :v AND :fired_jobs = 1 AND (SELECT count(*) FROM relevo.unique_hold) = 1 AND (SELECT count(*) FROM relevo.job WHERE kind = 'then') >= 1
   AND (SELECT count(*) FROM relevo.job_history) >= 4 AND (SELECT count(*) FROM relevo.job_attempt) >= 4, 'the worker does its work');
 SELECT assert.fails(s, '42501', 'permission denied') FROM unnest(ARRAY[
-  $$SELECT relevo.publish('order', '1', 'E', '1')$$, 'SELECT id FROM relevo.outbox', 'SELECT payload FROM relevo.outbox', 'DELETE FROM relevo.outbox', $$INSERT INTO relevo.outbox (aggregate_type, aggregate_id, event_type) VALUES ('t', 'i', 'e')$$,
+  'SELECT id FROM relevo.outbox', 'SELECT payload FROM relevo.outbox', 'DELETE FROM relevo.outbox', $$INSERT INTO relevo.outbox (xid, aggregate_type, aggregate_id, event_type) VALUES ('3', 't', 'i', 'e')$$,
   'SELECT * FROM relevo.position', 'UPDATE relevo.position SET a = 1', 'SELECT * FROM relevo.dead_event', 'DELETE FROM relevo.tick', 'UPDATE relevo.tick SET fingerprint = 1', 'UPDATE relevo.lane SET lanes = 4', 'DELETE FROM relevo.lane',
-  'UPDATE relevo.job_history SET kind = kind', 'DELETE FROM relevo.job_history', 'DELETE FROM relevo.inbox', 'TRUNCATE relevo.job', 'UPDATE relevo.schema SET version = 1', 'DELETE FROM relevo.migration',
+  'UPDATE relevo.job_history SET kind = kind', 'DELETE FROM relevo.job_history', 'UPDATE relevo.inbox SET day = day', 'UPDATE relevo.audit_log SET actor = NULL', 'DELETE FROM relevo.audit_log', 'TRUNCATE relevo.job', 'UPDATE relevo.schema SET version = 1', 'DELETE FROM relevo.migration',
   'SELECT relevo.make_days(0, 1)', 'SELECT relevo.initialise_lanes(4)', 'SELECT relevo.initialise_shards(4)', 'SELECT relevo.create_leaf(99)', 'SELECT relevo.ensure_partitions()', 'SELECT relevo.grant_privileges()',
   'CREATE TABLE relevo.mine ()']) s;
 RESET SESSION AUTHORIZATION;

@@ -277,12 +277,14 @@ DO $$ BEGIN PERFORM relevo.make_days(0, 7); END $$;
 -- after_running): with the newest payload, at the newest run_at (after_running twice: at the sooner). These two ignore holds:
 -- who asks for another run gets it.
 -- run_at in the past, however far, is now.
+-- The settings: a session that looks up a key while the table is empty would keep that plan, which reads the whole table.
 CREATE FUNCTION relevo.enqueue(kind text, payload jsonb DEFAULT '{}', queue text DEFAULT 'default', run_at timestamptz DEFAULT NULL,
                                priority int DEFAULT 0, unique_key text DEFAULT NULL, on_conflict text DEFAULT 'keep',
                                concurrency_key text DEFAULT NULL, rate_key text DEFAULT NULL, tenant text DEFAULT NULL,
                                max_attempts int DEFAULT NULL, timeout interval DEFAULT NULL, expires_at timestamptz DEFAULT NULL,
                                headers jsonb DEFAULT '{}')
-  RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
   stored bigint;
@@ -469,7 +471,7 @@ END $$;
 -- Jobs as for enqueue_many(), without unique keys, and one job or an array of them that is enqueued when the last has ended.
 -- Returns the id of the batch; without jobs the follow-up is enqueued at once.
 CREATE FUNCTION relevo.enqueue_batch(jobs jsonb, follow_up jsonb) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp AS $$
+  SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
   then_jobs jsonb := CASE WHEN jsonb_typeof(follow_up) = 'array' THEN follow_up ELSE jsonb_build_array(follow_up) END;
   problem   text;

@@ -20,9 +20,9 @@ CREATE TABLE relevo.lane (
   CONSTRAINT lane_journal_has_ids_and_tokens CHECK (
     cardinality(open) = cardinality(open_token) AND cardinality(open) <= 512
     AND array_position(open, NULL) IS NULL AND array_position(open_token, NULL) IS NULL)
-) WITH (fillfactor = 30);
--- Rewritten with every claim: 512 entries fit a page, and compressing them cost more than all the rest of the write.
-ALTER TABLE relevo.lane ALTER COLUMN open SET STORAGE PLAIN, ALTER COLUMN open_token SET STORAGE PLAIN;                           -- rewritten a hundred times a second: leave room for HOT updates
+) WITH (fillfactor = 30);                           -- rewritten a hundred times a second: leave room for HOT updates
+-- 512 entries fit a page, and compressing them costs more than all the rest of a write.
+ALTER TABLE relevo.lane ALTER COLUMN open SET STORAGE PLAIN, ALTER COLUMN open_token SET STORAGE PLAIN;
 INSERT INTO relevo.lane (lane, lanes, pos)
 SELECT l, 16, p.slot || p.slot || p.slot
 FROM generate_series(0, 15) l
@@ -317,7 +317,7 @@ CREATE FUNCTION relevo.discard(ids bigint[]) RETURNS bigint[] LANGUAGE sql
 -- whatever runs, belongs to the lane's holder and is asked for: 'requested'. A further run that is owed (again) survives: it
 -- is somebody's later wish.
 CREATE FUNCTION relevo.cancel(job_id bigint DEFAULT NULL, unique_key text DEFAULT NULL) RETURNS text LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog, pg_temp AS $$
+  SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   j relevo.job;
@@ -350,7 +350,7 @@ END $$;
 
 -- A waiting job runs as soon as its lane's holder hears of it, a dead one is redriven.
 CREATE FUNCTION relevo.retry_now(job_id bigint) RETURNS text LANGUAGE plpgsql
-  SET search_path = pg_catalog, pg_temp AS $$
+  SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
   j relevo.job;
 BEGIN

@@ -28,6 +28,7 @@ Examples:
   relevo outbox publish order 42 OrderPaid '{"total": 1999}'
   relevo outbox tail                  see events arrive in Kafka
   relevo outbox dead list             events that could not be published
+  relevo dead list                    messages that could not be consumed
 
 Every key of the configuration can be given in the environment: RELEVO_DATABASE_URL, …
 
@@ -119,6 +120,7 @@ int act(int argc, char** argv) {
   add_check(app, chosen);
   add_status(app, chosen);
   add_outbox(app, chosen);
+  add_dead_messages(app, chosen);
   add_version(app, chosen);
   app.footer(kFooter);  // last: commands would inherit it
   const int code = parse(app, argc, argv, out);

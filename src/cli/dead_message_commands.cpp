@@ -28,8 +28,8 @@ Typical:
 }  // namespace
 
 void add_dead_messages(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand(
-      "dead", "Messages that could not be consumed: list, show, retry, drop");
+  auto* command =
+      parent.add_subcommand("dead", "Messages that could not be consumed: list, show, retry, drop");
   command->footer(kFooter);
   command->require_subcommand(1);
   add_dead_message_list(*command, chosen);

@@ -82,16 +82,16 @@ int show(const ShowOptions& options, const Invocation& invocation) {
     return exit_code::kOk;
   }
   std::string text = "message " + std::to_string(row.id) + " of " + row.subscription + ", " +
-                     (row.retry_since ? "to be tried again" : "parked") + "\n" +
-                     "  record    " + place_of(row) + "\n  event     " +
-                     row.event_id.value_or("-") + "\n  error     " + row.error_class + ": " +
-                     printable(row.error) + "\n  attempts  " + std::to_string(row.attempts) +
-                     ", first failed " + iso_time(row.first_failed_at) + ", parked " +
-                     iso_time(row.parked_at) + "\n  key       " + text_of(key) + "\n";
+                     (row.retry_since ? "to be tried again" : "parked") + "\n" + "  record    " +
+                     place_of(row) + "\n  event     " + row.event_id.value_or("-") +
+                     "\n  error     " + row.error_class + ": " + printable(row.error) +
+                     "\n  attempts  " + std::to_string(row.attempts) + ", first failed " +
+                     iso_time(row.first_failed_at) + ", parked " + iso_time(row.parked_at) +
+                     "\n  key       " + text_of(key) + "\n";
   for (const auto& header : Json::parse(headers)) {
-    text += "  header    " + printable(header.at(0).is_string()
-                                           ? header.at(0).get<std::string>()
-                                           : header.at(0).dump()) +
+    text += "  header    " +
+            printable(header.at(0).is_string() ? header.at(0).get<std::string>()
+                                               : header.at(0).dump()) +
             ": " +
             (header.at(1).is_string() ? printable(header.at(1).get<std::string>())
                                       : header.at(1).dump()) +

@@ -1,5 +1,5 @@
-// Messages that subscriptions could not consume (relevo.dead_message), for the people who look after
-// them. One connection; errors as Connection.
+// Messages that subscriptions could not consume (relevo.dead_message), for the people who look
+// after them. One connection; errors as Connection.
 #pragma once
 
 #include <cstdint>

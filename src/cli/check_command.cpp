@@ -21,8 +21,8 @@ using namespace std::chrono_literals;
 constexpr auto kFooter = R"(
 Prints the effective configuration with secrets hidden, then one line per finding:
   ok|note|warning|error  what: finding; what to do
-Looks at PostgreSQL, the schema, Kafka, and the topics that recent events name; changes nothing. Takes a few
-seconds at most. Exit code 0 without errors, 3 for an error of the configuration, 4 for an unreachable server.
+Looks at PostgreSQL, the schema, Kafka, the topics that recent events name, and the files that hold secrets of
+HTTP handlers; changes nothing. Takes a few seconds at most. Exit code 0 without errors, 3 for an error of the configuration, 4 for an unreachable server.
 
 Examples:
   relevo -c relevo.yaml check
@@ -134,6 +134,8 @@ void Check::tell(std::span<const Finding> findings) {
 }
 
 void Check::look(const config::Config& config) {
+  tell(count_lists(config));
+  tell(look_at_secret_files(config));
   const auto database =
       in_time<Database>("PostgreSQL", [config] { return look_at_database(config); });
   if (database) tell(database->findings);

@@ -8,9 +8,9 @@
 
 #include "cli/command.hpp"
 #include "cli/explain.hpp"
-#include "cli/nearest.hpp"
 #include "daemon.hpp"
 #include "relevo/core/error.hpp"
+#include "relevo/core/nearest.hpp"
 #include "wiring.hpp"
 
 namespace relevo::cli {
@@ -29,6 +29,7 @@ Examples:
   relevo outbox tail                  see events arrive in Kafka
   relevo outbox dead list             events that could not be published
   relevo dead list                    messages that could not be consumed
+  relevo schedules list               jobs at certain times
 
 Every key of the configuration can be given in the environment: RELEVO_DATABASE_URL, …
 
@@ -82,7 +83,7 @@ std::string usage_line(const CLI::App& app, const CLI::ParseError& error) {
                : known.empty() ? "argument"
                                : "command") +
               " `" + word + "`";
-  if (const auto meant = nearest(word.substr(0, word.find('=')), known)) {
+  if (const auto meant = core::nearest(word.substr(0, word.find('=')), known)) {
     line += "; did you mean `" + *meant + "`?";
   }
   return line + see;
@@ -121,6 +122,8 @@ int act(int argc, char** argv) {
   add_status(app, chosen);
   add_outbox(app, chosen);
   add_dead_messages(app, chosen);
+  add_schedules(app, chosen);
+  add_isolated_job(app, chosen);
   add_version(app, chosen);
   app.footer(kFooter);  // last: commands would inherit it
   const int code = parse(app, argc, argv, out);

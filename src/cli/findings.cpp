@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 
 #include "cli/explain.hpp"
 #include "cli/printable.hpp"
 #include "cli/table.hpp"
 #include "daemon.hpp"
+#include "relevo/config/secret_file.hpp"
 #include "relevo/relay/cloud_events.hpp"
 
 namespace relevo::cli {
@@ -184,6 +186,52 @@ Finding judge_topic(const kafka::TopicDescription& topic, bool created_on_use) {
                 "larger events are parked; raise it if you have such");
   }
   return ok(what, text);
+}
+
+std::vector<Finding> count_lists(const config::Config& config) {
+  std::vector<Finding> findings;
+  const auto count = [&](const char* what, std::size_t entries) {
+    if (entries == 0) return;
+    findings.push_back(ok(what, std::to_string(entries) + " configured"));
+  };
+  count("handlers", config.handlers.size());
+  count("schedules", config.schedules.size());
+  count("subscriptions", config.subscriptions.size());
+  return findings;
+}
+
+std::vector<Finding> look_at_secret_files(const config::Config& config) {
+  std::map<std::string, std::string> keys;  // path -> the first key that names it
+  const auto add = [&](const config::HttpHandler& http, const std::string& entry) {
+    if (!http.secret_file.empty()) keys.try_emplace(http.secret_file, entry + ".http.secret_file");
+  };
+  for (std::size_t i = 0; i < config.handlers.size(); ++i) {
+    add(config.handlers[i].http, "handlers[" + std::to_string(i) + "]");
+  }
+  for (std::size_t i = 0; i < config.subscriptions.size(); ++i) {
+    const auto& http = config.subscriptions[i].http;
+    if (http) add(*http, "subscriptions[" + std::to_string(i) + "]");
+  }
+
+  std::vector<Finding> findings;
+  std::size_t readable = 0;
+  for (const auto& [path, key] : keys) {
+    try {
+      if (config::read_secret_file(path).empty()) {
+        findings.push_back(error("secret file", path + " is empty",
+                                 "write the secret, whsec_…, into it, or correct " + key));
+      } else {
+        ++readable;
+      }
+    } catch (const core::IntegrationError& problem) {
+      findings.push_back(error("secret file", path + " cannot be read: " + problem.detail(),
+                               "let this user read it, or correct " + key));
+    }
+  }
+  if (readable > 0) {
+    findings.push_back(ok("secret files", std::to_string(readable) + " can be read"));
+  }
+  return findings;
 }
 
 std::vector<std::string> topics_of(std::span<const postgres::TopicNames> names,

@@ -1,4 +1,5 @@
-// What `relevo check` finds, and how it judges what PostgreSQL and Kafka told. Pure.
+// What `relevo check` finds, and how it judges what PostgreSQL and Kafka told. Pure, except for the
+// secret files.
 #pragma once
 
 #include <chrono>
@@ -7,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "relevo/config/config.hpp"
 #include "relevo/core/error.hpp"
 #include "relevo/kafka/cluster.hpp"
 #include "relevo/postgres/inspector.hpp"
@@ -37,6 +39,11 @@ Finding judge_schema(const postgres::SchemaState& state);
 std::vector<Finding> judge_surroundings(const postgres::Surroundings& found, int shards);
 Finding judge_cluster(const kafka::ClusterDescription& cluster);
 Finding judge_topic(const kafka::TopicDescription& topic, bool created_on_use);
+
+// How many handlers, schedules and subscriptions there are; nothing of those there are not.
+std::vector<Finding> count_lists(const config::Config& config);
+// Whether the files that sign requests can be read and hold something. Reads them.
+std::vector<Finding> look_at_secret_files(const config::Config& config);
 
 // Topics of these events, each once, sorted; that of the template, too, if it is a plain name.
 std::vector<std::string> topics_of(std::span<const postgres::TopicNames> names,

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <stdlib.h>
+
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -12,12 +15,12 @@
 #include "cli/event_arguments.hpp"
 #include "cli/explain.hpp"
 #include "cli/findings.hpp"
-#include "cli/nearest.hpp"
 #include "cli/printable.hpp"
 #include "cli/record_text.hpp"
 #include "cli/status_report.hpp"
 #include "cli/table.hpp"
 #include "daemon.hpp"
+#include "relevo/core/nearest.hpp"
 #include "support/environment.hpp"
 
 namespace relevo::cli {
@@ -28,6 +31,7 @@ using core::ErrorKind;
 using core::IntegrationError;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(CliTable, AlignsByCharactersAndPutsNumbersToTheRight) {
   Table table({"name", ">events", "note"});
@@ -86,7 +90,7 @@ TEST(CliNearest, FindsWhatWasMeant) {
       {std::string(100'000, 'x'), {}},
   };
   for (const auto& [word, expected] : cases)
-    EXPECT_EQ(nearest(word, commands), expected) << word.substr(0, 20);
+    EXPECT_EQ(core::nearest(word, commands), expected) << word.substr(0, 20);
 }
 
 template <typename Call>
@@ -188,6 +192,46 @@ std::vector<Level> levels(const std::vector<Finding>& findings) {
   std::vector<Level> all;
   for (const auto& finding : findings) all.push_back(finding.level);
   return all;
+}
+
+TEST(CliFindings, CountsWhatIsConfigured) {
+  config::Config config;
+  EXPECT_TRUE(count_lists(config).empty());
+  config.handlers.resize(2);
+  config.subscriptions.resize(1);
+  const auto findings = count_lists(config);
+  ASSERT_EQ(findings.size(), 2U);
+  EXPECT_EQ(finding_line(findings[0]), "ok       handlers: 2 configured\n");
+  EXPECT_EQ(finding_line(findings[1]), "ok       subscriptions: 1 configured\n");
+}
+
+TEST(CliFindings, LooksIntoEachSecretFileOnce) {
+  std::string name = (std::filesystem::temp_directory_path() / "relevo-check-XXXXXX").string();
+  const std::filesystem::path folder = mkdtemp(name.data());
+  const auto good = (folder / "good").string();
+  const auto empty = (folder / "empty").string();
+  const auto missing = (folder / "missing").string();
+  std::ofstream(good) << "whsec_hunter2\n";
+  std::ofstream(empty) << "\n";
+
+  config::Config config;
+  EXPECT_TRUE(look_at_secret_files(config).empty());
+  config.handlers.resize(3);
+  config.handlers[0].http.secret_file = good;
+  config.handlers[1].http.secret_file = good;
+  config.subscriptions.resize(2);
+  EXPECT_THAT(levels(look_at_secret_files(config)), ElementsAre(Level::kOk));
+  config.handlers[2].http.secret_file = empty;
+  config.subscriptions[1].http.emplace().secret_file = missing;
+  std::string lines;
+  for (const auto& finding : look_at_secret_files(config)) lines += finding_line(finding);
+  EXPECT_THAT(lines, HasSubstr("error    secret file: " + empty + " is empty; "));
+  EXPECT_THAT(lines, HasSubstr("error    secret file: " + missing +
+                               " cannot be read: No such file or directory; let this user read "
+                               "it, or correct subscriptions[1].http.secret_file\n"));
+  EXPECT_THAT(lines, HasSubstr("ok       secret files: 1 can be read\n"));
+  EXPECT_THAT(lines, Not(HasSubstr("hunter2")));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(CliFindings, JudgesTheServer) {

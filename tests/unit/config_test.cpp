@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -23,9 +24,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::filesystem::path repository() {
-  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-}
+// Not by __FILE__, which ccache may make relative.
+std::filesystem::path repository() { return RELEVO_SOURCE_DIR; }
 
 std::string content_of(const std::filesystem::path& path) {
   std::ifstream file(path);
@@ -129,7 +129,7 @@ log: {level: loud}
   EXPECT_EQ(
       errors(result),
       "relevo.yaml:2: relay.lease_tll: unknown key; did you mean relay.lease_ttl?\n"
-      "relevo.yaml:3: relay.poll_max: 25 has no unit; use ms, s, m or h, as in 250ms or 10s\n"
+      "relevo.yaml:3: relay.poll_max: 25 has no unit; use ms, s, m, h or d, as in 250ms or 10s\n"
       "relevo.yaml:4: relay.shards: expected a whole number, found \"many\"\n"
       "relevo.yaml:5: relay.shards: given twice; the first is on line 4\n"
       "relevo.yaml:7: kafka.topics: expected keys below it, found a value\n"
@@ -145,7 +145,7 @@ log: {level: loud}
 TEST_F(ConfigLoad, RefusesValuesOfTheWrongForm) {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"relay: {lease_ttl: ten}", "expected a duration such as 250ms, found \"ten\""},
-      {"relay: {lease_ttl: 10sec}", "\"10sec\" has no known unit; use ms, s, m or h"},
+      {"relay: {lease_ttl: 10sec}", "\"10sec\" has no known unit; use ms, s, m, h or d"},
       {"relay: {lease_ttl: 1.5s}", "\"1.5s\" is not whole"},
       {"relay: {lease_ttl: -5s}", "\"-5s\" is negative"},
       {"relay: {lease_ttl: 99999999999999999999s}", "out of range"},
@@ -157,7 +157,7 @@ TEST_F(ConfigLoad, RefusesValuesOfTheWrongForm) {
       {"kafka: {properties: {a: {b: c}}}", "kafka.properties: a has no single value"},
       {"kafka: {properties: {linger.ms: 1, linger.ms: 2}}", "given twice; the first is on line 1"},
       {"kafka: {properties: {[1]: 2}}", "a key must be text"},
-      {"roles: relay", "expected a list such as [relay], found a single value"},
+      {"roles: relay", "expected a list such as [a, b], found a single value"},
       {"roles: [[relay]]", "an entry of the list is not text"},
       {"instance: [a]", "expected text, found a list"},
       {"just text", "expected keys at the top"},
@@ -165,6 +165,8 @@ TEST_F(ConfigLoad, RefusesValuesOfTheWrongForm) {
       {"roles: [relay", "not YAML"},
       {"roles: [relay]\n---\nroles: [relay]", "a second YAML document"},
       {"\tlog: {}", "not YAML"},
+      {", a: b", "not YAML: nothing can begin so"},
+      {"]", "not YAML"},
   };
   for (const auto& [yaml, message] : cases) {
     const LoadResult result = load_yaml(yaml);
@@ -222,6 +224,7 @@ TEST_F(ConfigLoad, EnvironmentWinsOverFile) {
 
 TEST_F(ConfigLoad, EveryKeyCanComeFromTheEnvironmentAndFromAFile) {
   for (const KeyReference& key : reference()) {
+    if (key.environment.empty()) continue;
     const std::string bad = key.type == "list" ? "[]" : "x";
     const LoadResult result = load({std::nullopt, {{key.environment, bad}}});
     EXPECT_TRUE(result.warnings.empty()) << key.environment;
@@ -305,6 +308,15 @@ TEST_F(ConfigLoad, ProblemsNeverContainSecrets) {
       "kafka: {properties: {sasl.password: *hunter2}}",
       "kafka: {properties: {sasl.password: hunter2, sasl.password: hunter2, acks: 1}}",
       "kafka: {sasl.password: hunter2}",
+      "roles: [worker]\nhandlers: [{kind: a, http: {url: \"https://u:hunter2@h/\"}}]",
+      "roles: [worker]\nhandlers: [{kind: a, http: {url: \"https://u:hun/hunter2@h/\"}}]",
+      "roles: [worker]\nhandlers: [{kind: a, http: \"https://u:hunter2@h/\"}]",
+      "roles: [worker]\nhandlers: [{kind: a, http: {url: \"https://h/\", secret: hunter2}}]",
+      "roles: [worker]\nhandlers: [{kind: a, http: {url: \"https://h/\", "
+      "secret_file: whsec_hunter2}}]",
+      "roles: [worker]\nhandlers: [\"https://u:hunter2@h/\"]",
+      "schedules: [{name: a, kind: k, every: 1s, payload: \"password=hunter2\"}]",
+      "schedules: [{name: a, kind: k, every: 1s, payload: {a: {? hunter2 x : 1, hunter2 x: 1}}}]",
   };
   for (const std::string& text : files) {
     const LoadResult result = load_yaml(text);
@@ -326,7 +338,329 @@ TEST_F(ConfigLoad, AFailedKeyDoesNotDragDownOthers) {
   const LoadResult result = load_yaml("relay: {lease_ttl: 60, save_interval: 5s}");
   EXPECT_EQ(
       errors(result),
-      "relevo.yaml:1: relay.lease_ttl: 60 has no unit; use ms, s, m or h, as in 250ms or 10s\n");
+      "relevo.yaml:1: relay.lease_ttl: 60 has no unit; use ms, s, m, h or d, as in 250ms or 10s\n");
+}
+
+TEST_F(ConfigLoad, ReadsListsOfRecords) {
+  const LoadResult result = load_yaml(R"(roles: [worker, scheduler, consumer]
+kinds:
+  - {kind: report.*, max_attempts: 3, backoff_base: 2s, unique_for: 1d, history: failures}
+  - kind: mail.send
+handlers: [{kind: 'report.*', http: {url: "https://reports.example.com/jobs", timeout: 30s, concurrency: 4, secret_file: /run/secrets/reports}}]
+schedules:
+  - name: nightly
+    cron: "0 3 * * *"
+    time_zone: Europe/Madrid
+    kind: report.daily
+    payload:
+      n: 5
+      big: 12345678901234567890123
+      text: [007, yes, "5", 2027-01-31, "a\"b"]
+      none: [null, ~]
+      "true": true
+      deep: {"x": {}, y: []}
+  - {name: often, every: 90s, kind: tick, payload: '{"a": 1}', priority: -3}
+  - {name: once, at: 2027-01-31T08:00:00+01:00, kind: tick, payload: 5}
+subscriptions:
+  - name: invoices
+    topics: [orders, payments]
+    enqueue: invoice.write
+    types: [OrderPaid]
+  - name: hooks
+    topics: [orders]
+    http:
+      url: http://10.0.0.7:8080/in
+      allow_private: true
+)");
+  ASSERT_EQ(errors(result), "");
+  EXPECT_EQ(all_lines(result.warnings), "");
+  const Config& config = result.config;
+  ASSERT_EQ(config.kinds.size(), 2U);
+  EXPECT_EQ(config.kinds[0].kind, "report.*");
+  EXPECT_EQ(config.kinds[0].max_attempts, 3);
+  EXPECT_EQ(config.kinds[0].backoff_base, 2s);
+  EXPECT_EQ(config.kinds[0].unique_for, 24h);
+  EXPECT_EQ(config.kinds[0].history, "failures");
+  EXPECT_FALSE(config.kinds[0].timeout || config.kinds[1].max_attempts);
+  ASSERT_EQ(config.handlers.size(), 1U);
+  EXPECT_EQ(config.handlers[0].kind, "report.*");
+  EXPECT_EQ(config.handlers[0].http.url, "https://reports.example.com/jobs");
+  EXPECT_EQ(config.handlers[0].http.timeout, 30s);
+  EXPECT_EQ(config.handlers[0].http.concurrency, 4);
+  EXPECT_EQ(config.handlers[0].http.secret_file, "/run/secrets/reports");
+  EXPECT_FALSE(config.handlers[0].http.allow_private);
+  ASSERT_EQ(config.schedules.size(), 3U);
+  EXPECT_EQ(config.schedules[0].payload,
+            R"({"n":5,"big":12345678901234567890123,"text":["007","yes","5","2027-01-31","a\"b"],)"
+            R"("none":[null,null],"true":true,"deep":{"x":{},"y":[]}})");
+  EXPECT_EQ(config.schedules[0].time_zone, "Europe/Madrid");
+  EXPECT_EQ(config.schedules[1].every, 90s);
+  EXPECT_EQ(config.schedules[1].payload, "{\"a\": 1}");
+  EXPECT_EQ(config.schedules[1].priority, -3);
+  EXPECT_EQ(config.schedules[2].at, "2027-01-31T08:00:00+01:00");
+  EXPECT_EQ(config.schedules[2].payload, "5");
+  ASSERT_EQ(config.subscriptions.size(), 2U);
+  EXPECT_EQ(config.subscriptions[0].topics, (std::vector<std::string>{"orders", "payments"}));
+  EXPECT_EQ(config.subscriptions[0].types, std::vector<std::string>{"OrderPaid"});
+  EXPECT_FALSE(config.subscriptions[0].http);
+  ASSERT_TRUE(config.subscriptions[1].http);
+  EXPECT_TRUE(config.subscriptions[1].http->allow_private);
+}
+
+TEST_F(ConfigLoad, ReportsEveryMistakeInRecordsWithItsLine) {
+  const LoadResult result = load_yaml(R"(roles: [worker, scheduler, consumer]
+handlers:
+  - kind: report.*
+    htp: {url: x}
+  - kind: report.*
+    http: {ulr: x, timeout: 5}
+  - just text
+  -
+  - kind:
+    http: []
+  - kind: k
+    kind: l
+    http: {url: x, concurrency: [1], concurency: 3}
+  - {url: "https://h/"}
+  - {kind: q, http.url: x}
+  - {kind: r}
+schedules:
+  - {name: a, kind: k}
+  - {name: a, kind: k, every: 5s, priority: high, payload: hello}
+  - {name: c, kind: k, every: 5s, payload: {a: 1, a: 2, [x]: 1}}
+  - &d {name: d, kind: k, every: 5s}
+  - {<<: *d, name: e}
+subscriptions:
+  - {name: s, topics: t, handler: h}
+  - {name: u, topics: [t, [z]], handler: h}
+  - {topics: [t], types:}
+)");
+  EXPECT_EQ(
+      errors(result),
+      "relevo.yaml:4: handlers[0].htp: unknown key; did you mean handlers[0].http?\n"
+      "relevo.yaml:6: handlers[1].http.ulr: unknown key; did you mean handlers[1].http.url?\n"
+      "relevo.yaml:6: handlers[1].http.timeout: 5 has no unit; use ms, s, m, h or d, as in 250ms "
+      "or 10s\n"
+      "relevo.yaml:7: handlers[2]: expected keys such as kind\n"
+      "relevo.yaml:9: handlers[3]: expected keys such as kind\n"
+      "relevo.yaml:9: handlers[4].kind: has no value\n"
+      "relevo.yaml:10: handlers[4].http: expected keys below it\n"
+      "relevo.yaml:12: handlers[5].kind: given twice; the first is on line 11\n"
+      "relevo.yaml:13: handlers[5].http.concurrency: expected a whole number, found a list\n"
+      "relevo.yaml:13: handlers[5].http.concurency: unknown key; did you mean "
+      "handlers[5].http.concurrency?\n"
+      "relevo.yaml:14: handlers[6].url: unknown key; did you mean handlers[6].http.url?\n"
+      "relevo.yaml:14: handlers[6].kind: is needed\n"
+      "relevo.yaml:15: handlers[7].http.url: unknown key; write its parts on lines of their own, "
+      "indented\n"
+      "relevo.yaml:16: handlers[8].http: is needed\n"
+      "relevo.yaml:19: schedules[1].priority: expected a whole number, found \"high\"\n"
+      "relevo.yaml:19: schedules[1].payload: is not JSON; write a map, or JSON text in quotes\n"
+      "relevo.yaml:20: schedules[2].payload.a: given twice; the first is on line 20\n"
+      "relevo.yaml:20: schedules[2].payload: a key must be text\n"
+      "relevo.yaml:22: schedules[4]: YAML's merge (<<) is not understood; write the keys out, or "
+      "name a whole map by an alias\n"
+      "relevo.yaml:24: subscriptions[0].topics: expected a list such as [a, b], found a single "
+      "value\n"
+      "relevo.yaml:25: subscriptions[1].topics: an entry of the list is not text\n"
+      "relevo.yaml:26: subscriptions[2].types: has no value; remove the line\n"
+      "relevo.yaml:26: subscriptions[2].name: is needed\n"
+      "relevo.yaml:5: handlers[1].kind: \"report.*\" is also that of handlers[0].kind\n"
+      "relevo.yaml:13: handlers[5].http.url: must be a URL such as https://host/path\n"
+      "relevo.yaml:18: schedules[0].cron: one of cron, every and at is needed\n"
+      "relevo.yaml:19: schedules[1].name: \"a\" is also that of schedules[0].name\n"
+      "relevo.yaml:26: subscriptions[2].handler: one of handler, enqueue and http is needed\n");
+}
+
+TEST_F(ConfigLoad, RefusesListsOfTheWrongForm) {
+  const std::string deep = std::string(150, '[') + std::string(150, ']');
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"handlers: {kind: a}",
+       "handlers: expected a list of entries, each with keys such as kind, "
+       "found a map; write - before each entry"},
+      {"handlers: report.*",
+       "handlers: expected a list of entries, each with keys such as kind, "
+       "found a single value"},
+      {"handlers:", "handlers: has no value; remove the line, or write []"},
+      {"handlers: [[{kind: a}]]", "handlers[0]: expected keys such as kind"},
+      {"handlers: &a [*a]", "handlers: is nested deeper than 100 levels"},
+      {"handlers: &a [{kind: x, http: *a}]", "handlers: is nested deeper than 100 levels"},
+      {"schedules: [&a {name: n, kind: k, every: 1s, payload: *a}]",
+       "schedules: is nested deeper than 100 levels"},
+      {"schedules: [{name: n, kind: k, every: 1s, payload: " + deep + "}]",
+       "schedules: is nested deeper than 100 levels"},
+      {"schedules: [{name: n, kind: k, every: 1s, payload: '" + deep + "'}]",
+       "schedules[0].payload: is nested deeper than 100 levels"},
+      {"schedules: [{name: n, kind: k, every: 1s, payload: '\"a\\u0000\"'}]",
+       "schedules[0].payload: holds a NUL character"},
+      {"schedules: [{name: n, kind: k, every: 1s, payload: {\"a\\0\": 1}}]",
+       "schedules[0].payload: holds a NUL character"},
+      {"schedules: [{name: n, kind: k, every: 1s, payload: {a: {<<: {}}}}]",
+       "schedules[0].payload.a: YAML's merge"},
+      {"schedules: [{name: n, kind: k, every: 1s, payload:}]",
+       "schedules[0].payload: has no value; remove the line"},
+      {"kinds: [{kind: \"a\\0\"}]", "kinds[0].kind: contains a NUL character"},
+      {"kinds: [{kind: a, max_attempts: }]", "kinds[0].max_attempts: has no value; remove"},
+      {"kinds: [{? [a] : b, kind: c}]", "kinds[0]: a key must be text"},
+      {"kinds: [{kind: {a: b}}]", "kinds[0].kind: expected text, found a map"},
+      {"kinds: [{kind: *nobody}]", "not YAML"},
+      {"kind: [{kind: a}]", "kind: unknown key; did you mean kinds?"},
+  };
+  for (const auto& [yaml, message] : cases) {
+    const LoadResult result = load_yaml("roles: [worker, scheduler]\n" + yaml);
+    EXPECT_EQ(result.errors.size(), 1U) << yaml << "\n" << errors(result);
+    EXPECT_NE(errors(result).find(message), std::string::npos) << yaml << "\n" << errors(result);
+  }
+}
+
+TEST_F(ConfigLoad, AliasesStandForWholeValuesButCannotMultiplyWithoutEnd) {
+  const LoadResult result = load_yaml(R"(roles: [worker]
+handlers:
+  - kind: a
+    http: &own {url: "https://h.example.com/", timeout: 1m}
+  - {kind: b, http: *own}
+)");
+  ASSERT_EQ(errors(result), "");
+  EXPECT_EQ(result.config.handlers[1].http.timeout, 1min);
+
+  std::string bomb = "schedules:\n  - name: a\n    payload:\n      a0: &a0 [1, 2, 3, 4, 5, 6, 7]\n";
+  for (int i = 1; i < 40; ++i) {
+    const std::string last = "*a" + std::to_string(i - 1);
+    bomb += "      a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + last + ", " + last +
+            "]\n";
+  }
+  EXPECT_EQ(errors(load_yaml(bomb)),
+            "relevo.yaml:1: schedules: its aliases make more than 2 MiB of it\n");
+
+  std::string wide = "subscriptions:\n  - topics: &t [" + std::string(100'000, 't') + "]\n";
+  for (int i = 0; i < 1'000; ++i) wide += "  - topics: *t\n";
+  EXPECT_EQ(errors(load_yaml(wide)),
+            "relevo.yaml:1: subscriptions: its aliases make more than 2 MiB of it\n");
+}
+
+TEST_F(ConfigLoad, AThousandHandlersLoadAndTheLastIsFoundByItsLine) {
+  std::string yaml = "roles: [worker]\nhandlers:\n";
+  for (int i = 0; i < 1'000; ++i) {
+    yaml += "  - kind: k" + std::to_string(i) + "\n    http: {url: \"https://h.example.com/\"}\n";
+  }
+  const LoadResult result = load_yaml(yaml);
+  ASSERT_EQ(errors(result), "");
+  EXPECT_EQ(result.config.handlers.size(), 1'000U);
+  EXPECT_EQ(print_effective_json(load_yaml(print_effective(result.config)).config),
+            print_effective_json(result.config));
+  EXPECT_EQ(errors(load_yaml(yaml + "  - kind: k0\n    http: {url: \"https://h.example.com/\"}\n")),
+            "relevo.yaml:2003: handlers[1000].kind: \"k0\" is also that of handlers[0].kind\n");
+}
+
+TEST_F(ConfigLoad, AListFromTheEnvironmentTakesThePlaceOfTheFiles) {
+  const std::string file =
+      "roles: [worker, scheduler]\n"
+      "handlers:\n"
+      "  - {kind: a, http: {url: \"https://a.example.com/\"}}\n"
+      "  - {kind: b, http: {url: \"https://b.example.com/\"}}\n"
+      "schedules: [{name: n, kind: k, every: 1s}]\n";
+  const LoadResult result = load_yaml(
+      file, {{"RELEVO_HANDLERS", R"([{"kind": "c", "http": {"url": "https://c.example.com/"}}])"},
+             {"RELEVO_SCHEDULES", ""},
+             {"RELEVO_KINDS_FILE", write("kinds", "- kind: c\n  timeout: 5s\n- kind: d\n")}});
+  ASSERT_EQ(errors(result), "");
+  ASSERT_EQ(result.config.handlers.size(), 1U);
+  EXPECT_EQ(result.config.handlers[0].kind, "c");
+  EXPECT_TRUE(result.config.schedules.empty());
+  EXPECT_EQ(result.config.kinds.size(), 2U);
+
+  EXPECT_EQ(errors(load_yaml(file, {{"RELEVO_HANDLERS", "[{kind: c}"},
+                                    {"RELEVO_KINDS", "[{kind: c, kind: d, timeout: 5}]"},
+                                    {"RELEVO_SCHEDULES", "[{name: m, kind: k}]"}})),
+            "RELEVO_HANDLERS: handlers: not YAML: end of sequence flow not found; a value that "
+            "starts with a special character needs quotes\n"
+            "RELEVO_KINDS: kinds[0].kind: given twice\n"
+            "RELEVO_KINDS: kinds[0].timeout: 5 has no unit; use ms, s, m, h or d, as in 250ms or "
+            "10s\n"
+            "RELEVO_SCHEDULES: schedules[0].cron: one of cron, every and at is needed\n");
+}
+
+TEST_F(ConfigLoad, WarnsOfListsWhoseRoleIsNotAmongTheRoles) {
+  const LoadResult result = load_yaml(R"(kinds: [{kind: a}]
+handlers: [{kind: a, http: {url: "https://h.example.com/"}}]
+schedules: [{name: n, kind: k, every: 1s}]
+subscriptions: [{name: n, topics: [t], enqueue: k}]
+)");
+  EXPECT_TRUE(result.ok());
+  std::string lines = all_lines(result.warnings);
+  EXPECT_EQ(result.warnings.size(), 4U) << lines;
+  EXPECT_NE(lines.find("relevo.yaml:3: schedules: has no effect here: roles does not name "
+                       "scheduler\n"),
+            std::string::npos)
+      << lines;
+  EXPECT_EQ(errors(load_yaml("roles: [consumer]")),
+            "relevo.yaml:1: subscriptions: at least one is needed by the role consumer\n");
+  // What could not be read is not called missing.
+  EXPECT_EQ(load_yaml("roles: [consumer]\nsubscriptions: x").errors.size(), 1U);
+}
+
+TEST_F(ConfigLoad, RulesOfOthersAreToldWithTheSamePlaces) {
+  const std::string path = write("relevo.yaml", R"(roles: [scheduler]
+schedules:
+  - name: a
+    cron: "never"
+    kind: k
+  - {name: b, cron: [], kind: k}
+)");
+  const MoreRules rules = [](const Config& config) {
+    std::vector<Problem> problems;
+    for (std::size_t i = 0; i < config.schedules.size(); ++i) {
+      problems.push_back({"schedules[" + std::to_string(i) + "].cron", "is not cron"});
+    }
+    problems.push_back({"schedules[0].time_zone", "is not a time zone"});
+    return problems;
+  };
+  EXPECT_EQ(errors(load({path, {}, rules})),
+            "relevo.yaml:6: schedules[1].cron: expected text, found a list\n"
+            "relevo.yaml:4: schedules[0].cron: is not cron\n"
+            "relevo.yaml:3: schedules[0].time_zone: is not a time zone\n");
+}
+
+TEST_F(ConfigLoad, DamagedListsNeitherCrashNorSlipThrough) {
+  const std::string whole = R"(roles: [worker, scheduler, consumer]
+kinds: [{kind: a.*, max_attempts: 3, timeout: 5m, history: all}]
+handlers:
+  - &h
+    kind: report.*
+    http: {url: "https://h.example.com/x?y=1", timeout: 30s, secret_file: /run/s}
+schedules:
+  - {name: n, cron: "0 3 * * *", kind: k, payload: {a: [1, null, {b: "c"}], d: 1.5}}
+subscriptions:
+  - {name: s, topics: [t, u], types: [X], http: {url: "https://h.example.com/"}}
+)";
+  ASSERT_EQ(errors(load_yaml(whole)), "");
+  const std::string signs = "[]{},:-*&?!|>'\"%@`#\n \t<~\\0a9\x80\xff";
+  std::mt19937 random(7);
+  const auto below = [&](std::size_t end) {
+    return std::uniform_int_distribution<std::size_t>(0, end - 1)(random);
+  };
+  int loaded = 0;
+  for (int round = 0; round < 2'000; ++round) {
+    std::string text = whole;
+    for (std::size_t change = below(4); change < 4; ++change) {
+      const std::size_t at = below(text.size());
+      switch (below(3)) {
+        case 0: text[at] = signs[below(signs.size())]; break;
+        case 1: text.erase(at, 1 + below(20)); break;
+        default: text.insert(at, text.substr(below(text.size()), below(30)));
+      }
+    }
+    // A name of its own: to write the same file again and again waits for the disk.
+    const std::string name = "damaged" + std::to_string(round);
+    const LoadResult result = load({write(name, text), {}});
+    if (!result.ok()) continue;
+    ++loaded;
+    const std::string shown = print_effective(result.config);
+    const LoadResult again = load_yaml(shown);
+    ASSERT_EQ(errors(again), "") << text << "\n" << shown;
+    EXPECT_EQ(print_effective_json(again.config), print_effective_json(result.config)) << text;
+  }
+  EXPECT_GT(loaded, 20);
 }
 
 TEST_F(ConfigLoad, SecretFilesLoseTheirLineEndAndMissingOnesAreMisconfiguration) {
@@ -339,6 +673,27 @@ TEST_F(ConfigLoad, SecretFilesLoseTheirLineEndAndMissingOnesAreMisconfiguration)
   }
 }
 
+// One entry of each list that obeys all rules.
+Config with_records() {
+  Config config;
+  config.roles = {"worker", "scheduler", "consumer"};
+  Kind kind;
+  kind.kind = "report.*";
+  config.kinds = {kind};
+  config.handlers = {{"report.*", {"https://h.example.com/jobs", 15s, 10, "", false}}};
+  Schedule schedule;
+  schedule.name = "nightly";
+  schedule.cron = "0 3 * * *";
+  schedule.kind = "report.daily";
+  config.schedules = {schedule};
+  Subscription subscription;
+  subscription.name = "invoices";
+  subscription.topics = {"orders"};
+  subscription.enqueue = "invoice.write";
+  config.subscriptions = {subscription};
+  return config;
+}
+
 struct Rule {
   std::string name;
   std::function<void(Config&)> change;
@@ -349,11 +704,16 @@ TEST(ConfigRules, EachBites) {
   const std::vector<Rule> rules{
       {"defaults", [](Config&) {}, ""},
       {"no roles", [](Config& c) { c.roles = {}; }, "roles: at least one role"},
-      {"worker",
+      {"roles of jobs",
        [](Config& c) {
-         c.roles = {"relay", "worker"};
+         c.roles = {"relay", "worker", "scheduler"};
        },
-       "roles: role \"worker\" is not in this version"},
+       ""},
+      {"webhooks",
+       [](Config& c) {
+         c.roles = {"relay", "webhooks"};
+       },
+       "roles: role \"webhooks\" is not in this version"},
       {"unknown role", [](Config& c) { c.roles = {"rely"}; }, "roles: unknown role \"rely\""},
       {"instance", [](Config& c) { c.instance = std::string(63, 'x'); }, ""},
       {"long instance", [](Config& c) { c.instance = std::string(64, 'x'); },
@@ -436,6 +796,25 @@ TEST(ConfigRules, EachBites) {
        "relay.max_in_flight: must be 100 to 1000000"},
       {"many in flight", [](Config& c) { c.relay.max_in_flight = 1'000'001; },
        "relay.max_in_flight: must be 100"},
+      {"no threads", [](Config& c) { c.worker.threads = 0; },
+       "worker.threads: must be 1 to 256, is 0"},
+      {"many threads", [](Config& c) { c.worker.threads = 257; }, "worker.threads: must be"},
+      {"few jobs", [](Config& c) { c.worker.max_in_flight = 9; },
+       "worker.max_in_flight: must be 10 to 20000"},
+      {"many jobs", [](Config& c) { c.worker.max_in_flight = 20'001; }, "worker.max_in_flight"},
+      {"worker lease", [](Config& c) { c.worker.lease_ttl = 1s; },
+       "worker.lease_ttl: must be 2s to 5m"},
+      {"worker poll order", [](Config& c) { c.worker.poll_min = 26ms; },
+       "worker.poll_min: must not exceed worker.poll_max (25ms), is 26ms"},
+      {"worker poll_min", [](Config& c) { c.worker.poll_min = 0ms; },
+       "worker.poll_min: must be 1ms to 1s"},
+      {"worker poll_max", [](Config& c) { c.worker.poll_max = 2s; },
+       "worker.poll_max: must be 1ms to 1s"},
+      {"quarantine", [](Config& c) { c.worker.quarantine_after = 0; },
+       "worker.quarantine_after: must be 1 to 100"},
+      {"give up", [](Config& c) { c.worker.give_up = 999ms; }, "worker.give_up: must be 1s to 1h"},
+      {"history", [](Config& c) { c.worker.history = 366 * 24h; },
+       "worker.history: must be 1h to 365d, is 366d"},
       {"no http", [](Config& c) { c.http.listen = ""; }, ""},
       {"listen", [](Config& c) { c.http.listen = "localhost"; }, "http.listen: must be host:port"},
       {"level", [](Config& c) { c.log.level = "trace"; }, "log.level: must be debug"},
@@ -452,6 +831,249 @@ TEST(ConfigRules, EachBites) {
       EXPECT_EQ(lines.rfind(rule.problem, 0), 0U) << rule.name << ": " << lines;
       EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 1) << rule.name << ": " << lines;
     }
+  }
+}
+
+TEST(ConfigRules, EachOfRecordsBites) {
+  const auto kind = [](auto change) { return [=](Config& c) { change(c.kinds[0]); }; };
+  const auto http = [](auto change) { return [=](Config& c) { change(c.handlers[0].http); }; };
+  const auto schedule = [](auto change) { return [=](Config& c) { change(c.schedules[0]); }; };
+  const auto subscription = [](auto change) {
+    return [=](Config& c) { change(c.subscriptions[0]); };
+  };
+  const std::vector<Rule> rules{
+      {"good", [](Config&) {}, ""},
+      {"all kinds", kind([](Kind& k) { k.kind = "*"; }), ""},
+      {"no kind", kind([](Kind& k) { k.kind = ""; }), "kinds[0].kind: must not be empty"},
+      {"star within", kind([](Kind& k) { k.kind = "a*b"; }),
+       "kinds[0].kind: a * stands at the end"},
+      {"two stars", kind([](Kind& k) { k.kind = "a**"; }), "kinds[0].kind: a * stands at the end"},
+      {"control", kind([](Kind& k) { k.kind = "a\n"; }), "kinds[0].kind: must be at most 255"},
+      {"long kind", kind([](Kind& k) { k.kind = std::string(256, 'a'); }),
+       "kinds[0].kind: must be at most 255"},
+      {"kind twice", [](Config& c) { c.kinds.push_back(c.kinds[0]); },
+       "kinds[1].kind: \"report.*\" is also that of kinds[0].kind"},
+      {"attempts", kind([](Kind& k) { k.max_attempts = 0; }),
+       "kinds[0].max_attempts: must be 1 to 10000, is 0"},
+      {"many attempts", kind([](Kind& k) { k.max_attempts = 10'001; }), "kinds[0].max_attempts"},
+      {"base", kind([](Kind& k) { k.backoff_base = 0ms; }),
+       "kinds[0].backoff_base: must be 1ms to 7d"},
+      {"cap", kind([](Kind& k) { k.backoff_cap = 8 * 24h; }), "kinds[0].backoff_cap: must be 1ms"},
+      {"base above cap", kind([](Kind& k) {
+         k.backoff_base = 2s;
+         k.backoff_cap = 1s;
+       }),
+       "kinds[0].backoff_base: must not exceed backoff_cap (1s), is 2s"},
+      {"kind timeout", kind([](Kind& k) { k.timeout = 0ms; }), "kinds[0].timeout: must be 1ms"},
+      {"kind history", kind([](Kind& k) { k.history = "none"; }),
+       "kinds[0].history: must be all or failures, is \"none\""},
+      {"unique_for", kind([](Kind& k) { k.unique_for = 366 * 24h; }),
+       "kinds[0].unique_for: must be 0ms to 365d"},
+      {"key_concurrency", kind([](Kind& k) { k.key_concurrency = 1'001; }),
+       "kinds[0].key_concurrency: must be 1 to 1000"},
+      {"handler twice", [](Config& c) { c.handlers.push_back(c.handlers[0]); },
+       "handlers[1].kind: \"report.*\" is also that of handlers[0].kind"},
+      {"handler kind", [](Config& c) { c.handlers[0].kind = "*a"; },
+       "handlers[0].kind: a * stands"},
+      {"no url", http([](HttpHandler& h) { h.url = ""; }), "handlers[0].http.url: must be a URL"},
+      {"http timeout", http([](HttpHandler& h) { h.timeout = 999ms; }),
+       "handlers[0].http.timeout: must be 1s to 15m"},
+      {"long http timeout", http([](HttpHandler& h) { h.timeout = 16min; }),
+       "handlers[0].http.timeout: must be"},
+      {"http concurrency", http([](HttpHandler& h) { h.concurrency = 0; }),
+       "handlers[0].http.concurrency: must be 1 to 1000"},
+      {"secret", http([](HttpHandler& h) { h.secret_file = "whsec_x"; }),
+       "handlers[0].http.secret_file: must be the path of a file, not the secret itself"},
+      {"no name", schedule([](Schedule& s) { s.name = ""; }),
+       "schedules[0].name: must not be empty"},
+      {"name twice", [](Config& c) { c.schedules.push_back(c.schedules[0]); },
+       "schedules[1].name: \"nightly\" is also that of schedules[0].name"},
+      {"never", schedule([](Schedule& s) { s.cron = ""; }),
+       "schedules[0].cron: one of cron, every and at is needed"},
+      {"two times", schedule([](Schedule& s) { s.every = 1s; }),
+       "schedules[0].cron: only one of cron, every and at"},
+      {"often", schedule([](Schedule& s) {
+         s.cron = "";
+         s.every = 999ms;
+       }),
+       "schedules[0].every: must be 1s to 365d"},
+      {"no zone", schedule([](Schedule& s) { s.time_zone = ""; }),
+       "schedules[0].time_zone: must not be empty"},
+      {"pattern", schedule([](Schedule& s) { s.kind = "report.*"; }),
+       "schedules[0].kind: must be one kind of job, without *"},
+      {"no queue", schedule([](Schedule& s) { s.queue = ""; }),
+       "schedules[0].queue: must not be empty"},
+      {"missed", schedule([](Schedule& s) { s.missed = "twice"; }),
+       "schedules[0].missed: must be skip, once or all, is \"twice\""},
+      {"missed_max", schedule([](Schedule& s) { s.missed_max = 0; }),
+       "schedules[0].missed_max: must be 1 to 10000"},
+      {"no subscriptions", [](Config& c) { c.subscriptions.clear(); },
+       "subscriptions: at least one is needed by the role consumer"},
+      {"subscription name", subscription([](Subscription& s) { s.name = "a b"; }),
+       "subscriptions[0].name: must be 1 to 100 letters"},
+      {"subscription twice", [](Config& c) { c.subscriptions.push_back(c.subscriptions[0]); },
+       "subscriptions[1].name: \"invoices\" is also that of subscriptions[0].name"},
+      {"group twice",
+       [](Config& c) {
+         c.subscriptions.push_back(c.subscriptions[0]);
+         c.subscriptions[1].name = "other";
+         c.subscriptions[1].group = "relevo.invoices";
+       },
+       "subscriptions[1].group: \"relevo.invoices\" is also the group of subscriptions[0]"},
+      {"no topics", subscription([](Subscription& s) { s.topics = {}; }),
+       "subscriptions[0].topics: at least one topic is needed"},
+      {"topic form", subscription([](Subscription& s) { s.topics = {"^orders"}; }),
+       "subscriptions[0].topics: a topic holds letters"},
+      {"empty topic", subscription([](Subscription& s) { s.topics = {""}; }),
+       "subscriptions[0].topics: a topic needs a name"},
+      {"dots", subscription([](Subscription& s) { s.topics = {".."}; }),
+       "subscriptions[0].topics: Kafka has no topic"},
+      {"topic length", subscription([](Subscription& s) { s.topics = {std::string(250, 'a')}; }),
+       "subscriptions[0].topics: longer than"},
+      {"topic twice", subscription([](Subscription& s) {
+         s.topics = {"a", "a"};
+       }),
+       "subscriptions[0].topics: \"a\" is given twice"},
+      {"no target", subscription([](Subscription& s) { s.enqueue = ""; }),
+       "subscriptions[0].handler: one of handler, enqueue and http is needed"},
+      {"two targets", subscription([](Subscription& s) { s.handler = "h"; }),
+       "subscriptions[0].handler: only one of"},
+      {"http and enqueue", subscription([](Subscription& s) {
+         s.http = HttpHandler{"https://h.example.com/", 15s, 1, "", false};
+       }),
+       "subscriptions[0].handler: only one of"},
+      {"http of subscription", subscription([](Subscription& s) {
+         s.enqueue = "";
+         s.http = HttpHandler{"ftp://h/", 15s, 1, "", false};
+       }),
+       "subscriptions[0].http.url: must be a URL"},
+      {"enqueue", subscription([](Subscription& s) { s.enqueue = "a*"; }),
+       "subscriptions[0].enqueue: must be one kind"},
+      {"envelope", subscription([](Subscription& s) { s.envelope = "avro"; }),
+       "subscriptions[0].envelope: must be auto, cloudevents, debezium or json"},
+      {"start", subscription([](Subscription& s) { s.start = "now"; }),
+       "subscriptions[0].start: must be earliest or latest"},
+      {"unknown", subscription([](Subscription& s) { s.unknown = "fail"; }),
+       "subscriptions[0].unknown: must be skip or dead_letter"},
+      {"types", subscription([](Subscription& s) {
+         s.types = {"a", "a"};
+       }),
+       "subscriptions[0].types: \"a\" is given twice"},
+      {"concurrency", subscription([](Subscription& s) { s.concurrency = 257; }),
+       "subscriptions[0].concurrency: must be 1 to 256"},
+      {"batch", subscription([](Subscription& s) { s.batch_size = 0; }),
+       "subscriptions[0].batch_size: must be 1 to 10000"},
+      {"tries", subscription([](Subscription& s) { s.max_attempts = 0; }),
+       "subscriptions[0].max_attempts: must be 1 to 10000"},
+      {"dead letters", subscription([](Subscription& s) { s.dead_letter_topic = "orders"; }),
+       "subscriptions[0].dead_letter_topic: is one of topics"},
+      {"dead letter topic", subscription([](Subscription& s) { s.dead_letter_topic = "a/b"; }),
+       "subscriptions[0].dead_letter_topic: a topic holds"},
+  };
+  for (const Rule& rule : rules) {
+    Config config = with_records();
+    rule.change(config);
+    const std::string lines = all_lines(validate(config));
+    EXPECT_EQ(lines.rfind(rule.problem, 0), 0U) << rule.name << ": " << lines;
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), rule.problem.empty() ? 0 : 1)
+        << rule.name << ": " << lines;
+  }
+}
+
+TEST(ConfigRules, EndpointsArePublicAndEncryptedUnlessPrivateOnesAreMeant) {
+  const auto problem = [](const std::string& url, bool allow_private = false) {
+    Config config = with_records();
+    config.handlers[0].http.url = url;
+    config.handlers[0].http.allow_private = allow_private;
+    return all_lines(validate(config));
+  };
+  for (const auto* good :
+       {"https://h.example.com", "https://h.example.com:8443/a/b?c=d&e=%20", "https://8.8.8.8/",
+        "https://[2606:4700::1111]:443/", "https://x_y.example.com./@a", "https://100.63.0.1/",
+        "https://172.32.0.1/", "https://a.localhost.example.com/"}) {
+    EXPECT_EQ(problem(good), "") << good;
+  }
+  for (const auto* inside : {"https://localhost/",
+                             "https://LOCALHOST.:1/",
+                             "https://a.localhost/",
+                             "https://127.0.0.1/",
+                             "https://127.1/",
+                             "https://2130706433/",
+                             "https://0x7f.0.0.1/",
+                             "https://0177.0.0.1./",
+                             "https://10.1.2.3/",
+                             "https://172.16.0.1/",
+                             "https://172.31.255.255/",
+                             "https://192.168.1.1/",
+                             "https://169.254.169.254/latest",
+                             "https://100.64.0.1/",
+                             "https://0.0.0.0/",
+                             "https://224.0.0.1/",
+                             "https://255.255.255.255/",
+                             "https://[::1]/",
+                             "https://[::]/",
+                             "https://[fe80::1]/",
+                             "https://[fd00::1]/",
+                             "https://[::ffff:10.0.0.1]/",
+                             "https://[64:ff9b::a00:1]/",
+                             "https://[2002:a00:1::]/",
+                             "https://[2001:db8::1]/",
+                             "https://[ff02::1]/"}) {
+    EXPECT_EQ(problem(inside).rfind("handlers[0].http.url: is an address of this machine", 0), 0U)
+        << inside << problem(inside);
+    EXPECT_EQ(problem(inside, true), "") << inside;
+  }
+  EXPECT_EQ(problem("http://h.example.com/").rfind("handlers[0].http.url: is not encrypted", 0),
+            0U);
+  EXPECT_EQ(problem("http://h.example.com/", true), "");
+  for (const auto* bad : {"",
+                          "h.example.com",
+                          "ftp://h/",
+                          "https:/h/",
+                          "https://",
+                          "https:///a",
+                          "https://h:0/",
+                          "https://h:65536/",
+                          "https://h:x/",
+                          "https://h:/",
+                          "https://a..b/",
+                          "https://.a/",
+                          "https://a b/",
+                          "https://a/ b",
+                          "https://a/\n",
+                          "https://a\\b/",
+                          "https://h\xc3\xa9/",
+                          "https://%31/",
+                          "https://[::1/",
+                          "https://[::1]x/",
+                          "https://[fe80::1%25eth0]/",
+                          "https://[1.2.3.4]/",
+                          "https://h/#a",
+                          "https://u@h/",
+                          "https://u:p@h/",
+                          "https://h\\@g/",
+                          "HTTPS://h/"}) {
+    EXPECT_NE(problem(bad), "") << bad;
+    EXPECT_NE(problem(bad, true), "") << bad;
+  }
+}
+
+TEST(ConfigRules, OneOffTimesAreRfc3339) {
+  const auto problems = [](const std::string& at) {
+    Config config = with_records();
+    config.schedules[0].cron = "";
+    config.schedules[0].at = at;
+    return all_lines(validate(config));
+  };
+  for (const auto* good : {"2027-01-31T08:00:00Z", "2028-02-29t23:59:59.123456z",
+                           "2027-01-31T08:00:00+05:30", "2027-01-31T08:00:00-05:00"}) {
+    EXPECT_EQ(problems(good), "") << good;
+  }
+  for (const auto* bad : {"2027-01-31", "2027-01-31 08:00:00Z", "2027-01-31T08:00:00",
+                          "2027-02-29T08:00:00Z", "2027-13-01T08:00:00Z", "2027-00-01T08:00:00Z",
+                          "2027-01-31T24:00:00Z", "2027-01-31T08:60:00Z", "2027-01-31T08:00:60Z",
+                          "2027-01-31T08:00:00+25:00", "tomorrow", "2027-01-31T08:00:00Z "}) {
+    EXPECT_EQ(problems(bad).rfind("schedules[0].at: must be a time such as", 0), 0U) << bad;
   }
 }
 
@@ -579,8 +1201,55 @@ TEST(ConfigPrint, HidesSecretKafkaProperties) {
   EXPECT_NE(shown.find("linger.ms: \"5\""), std::string::npos) << shown;
 }
 
+TEST(ConfigPrint, HidesSecretsInRecords) {
+  Config config;
+  Handler handler{"a", {}};
+  handler.http.url = "https://u:hunter2@h.example.com/x?token=hunter2&a=b";
+  handler.http.secret_file = "whsec_hunter2";
+  config.handlers.push_back(handler);
+  Schedule schedule;
+  schedule.payload =
+      R"({"api_token": "hunter2", "to": ["amqp://u:hunter2@h/", {"password": [1]}]})";
+  config.schedules.push_back(schedule);
+  schedule.payload = "hunter2";  // not JSON
+  config.schedules.push_back(schedule);
+  Subscription subscription;
+  subscription.http = handler.http;
+  config.subscriptions.push_back(subscription);
+  const std::string shown = print_effective(config) + print_effective_json(config);
+  EXPECT_EQ(shown.find("hunter2"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("url: \"https://u:***@h.example.com/x?token=***&a=b\""), std::string::npos)
+      << shown;
+  config.handlers[0].http.url = "https://h.example.com/@u:x?token=hunter2";
+  auto root = nlohmann::json::parse(print_effective_json(config));
+  EXPECT_EQ(root["handlers"][0]["http"]["url"], "https://h.example.com/@u:x?token=***");
+  EXPECT_EQ(root["schedules"][0]["payload"],
+            R"({"api_token":"***","to":["amqp://u:***@h/",{"password":"***"}]})");
+}
+
 TEST_F(ConfigLoad, WhatIsPrintedCanBeLoadedAgain) {
   Config config;
+  config.roles = {"worker", "scheduler", "consumer"};
+  Kind kind;
+  kind.kind = "*";
+  kind.max_attempts = 7;
+  kind.unique_for = 0ms;
+  config.kinds = {kind, Kind{"5m", {}, {}, 90s, {}, {}, {}, {}}};
+  config.handlers = {{"- a: b", {"http://[fd00::1]:80/", 20s, 3, "/run/a b", true}}};
+  Schedule schedule;
+  schedule.name = "null";
+  schedule.every = 48h;
+  schedule.kind = "~";
+  schedule.payload = "[1.50, \"\\u00e9\\\"\", 1e300, \"\xc3\xa9\"]";
+  config.schedules = {schedule};
+  Subscription subscription;
+  subscription.name = "5";
+  subscription.topics = {"on", "1.0"};
+  subscription.http = HttpHandler{"https://h.example.com/", 1s, 1, "", false};
+  config.subscriptions = {subscription, subscription};
+  config.subscriptions[1].name = "-";
+  config.subscriptions[1].http.reset();
+  config.subscriptions[1].enqueue = "a # b";
   config.instance = "a: \"b\" \xc3\xa9 # x";
   config.relay.source = "yes";
   config.kafka.properties = {{"linger.ms", "5"}, {"client.id", "no"}, {"x", "- a\n"}};
@@ -590,6 +1259,8 @@ TEST_F(ConfigLoad, WhatIsPrintedCanBeLoadedAgain) {
   ASSERT_EQ(errors(result), "") << print_effective(config);
   EXPECT_EQ(print_effective_json(result.config), print_effective_json(config));
   EXPECT_EQ(result.config.instance, config.instance);
+  EXPECT_EQ(result.config.schedules.at(0).payload, schedule.payload);
+  EXPECT_FALSE(result.config.subscriptions.at(1).http);
 }
 
 TEST(ConfigDocuments, TheExampleFileHoldsTheDefaultsAndEveryKey) {
@@ -602,43 +1273,117 @@ TEST(ConfigDocuments, TheExampleFileHoldsTheDefaultsAndEveryKey) {
   // Without one of its keys the file would still load: so look for each.
   const std::string text = content_of(path);
   for (const KeyReference& key : reference()) {
+    if (key.environment.empty()) continue;
     const std::string name = key.path.substr(key.path.rfind('.') + 1) + ":";
     EXPECT_NE(text.find(name + " " + key.initial + "\n"), std::string::npos)
         << key.path << ": " << key.initial;
   }
 }
 
+// The commented lines that show an entry of this list, as YAML.
+std::string example_of(const std::string& list) {
+  std::istringstream file(content_of(repository() / "config" / "relevo.yaml"));
+  std::string example;
+  for (std::string line; std::getline(file, line);) {
+    if (example.empty() ? line == "# " + list + ":" : line.rfind("#   ", 0) == 0) {
+      example += line.substr(2) + "\n";
+    } else if (!example.empty()) {
+      break;
+    }
+  }
+  return example;
+}
+
+TEST_F(ConfigLoad, TheExamplesOfListsHoldEveryFieldAndLoad) {
+  const std::string roles = "roles: [worker, scheduler, consumer]\n";
+  std::string all = roles;
+  for (const char* list : {"kinds", "handlers", "schedules", "subscriptions"}) {
+    const std::string example = example_of(list);
+    EXPECT_NE(example, "") << list;
+    all += example;
+  }
+  const LoadResult result = load_yaml(all);
+  ASSERT_EQ(errors(result), "");
+  EXPECT_EQ(all_lines(result.warnings), "");
+
+  for (const KeyReference& key : reference()) {
+    // One of several, or shown elsewhere.
+    const bool alternative = key.path == "schedules[].every" || key.path == "schedules[].at" ||
+                             key.path == "subscriptions[].handler" ||
+                             key.path.starts_with("subscriptions[].http");
+    if (!key.environment.empty() || alternative) continue;
+    const std::string example = example_of(key.path.substr(0, key.path.find('[')));
+    const std::string name = " " + key.path.substr(key.path.rfind('.') + 1) + ":";
+    const bool has_default = !key.initial.empty() && key.initial != "\"\"";
+    const std::string initial = key.initial == "\"{}\"" ? "{}" : key.initial;
+    EXPECT_NE(example.find(has_default ? name + " " + initial + " " : name), std::string::npos)
+        << key.path << ": " << key.initial << "\n"
+        << example;
+  }
+}
+
 TEST(ConfigDocuments, TheReferenceListsEveryKey) {
   const std::string text = content_of(repository() / "docs" / "configuration.md");
+  std::size_t fields = 0;
   for (const KeyReference& key : reference()) {
-    const std::string row = "| `" + key.path + "` | `" + key.environment + "` | " + key.type +
-                            " | `" + key.initial + "` | " + key.rule + " | " + key.meaning + " |\n";
+    const bool is_field = key.environment.empty();
+    fields += is_field ? 1 : 0;
+    std::string row = "| `" + key.path + "` | ";
+    if (!is_field) row += "`" + key.environment + "` | ";
+    row += key.type + " | ";
+    if (key.required) {
+      row += "required";
+    } else if (!key.initial.empty()) {
+      row += "`" + key.initial + "`";
+    }
+    row += " | " + key.rule + " | " + key.meaning + " |\n";
     EXPECT_NE(text.find(row), std::string::npos) << row;
   }
-  std::size_t rows = 0;
+  std::size_t rows = fields;
   for (auto at = text.find("| `RELEVO_"); at != std::string::npos;
        at = text.find("| `RELEVO_", at + 1))
     ++rows;
   EXPECT_EQ(rows, reference().size());
+  std::size_t field_rows = 0;
+  for (auto at = text.find("[].", 0); at != std::string::npos; at = text.find("[].", at + 1))
+    ++field_rows;
+  EXPECT_EQ(field_rows, fields);
 }
 
 // A field that is added to a struct breaks the line of its struct here: add it to the key table as
 // well.
 TEST(ConfigDocuments, EveryFieldHasAKey) {
   const Config config;
-  [[maybe_unused]] const auto& [roles, instance, database, kafka, relay, http, log, shutdown] =
-      config;
+  [[maybe_unused]] const auto& [roles, instance, database, kafka, relay, worker, kinds, handlers,
+                                schedules, subscriptions, http, log, shutdown] = config;
   [[maybe_unused]] const auto& [url, password_file, prepared, connect_timeout, statement_timeout] =
       database;
   [[maybe_unused]] const auto& [servers, topics, properties, files, embedded] = kafka;
   [[maybe_unused]] const auto& [create, partitions, replication] = topics;
   [[maybe_unused]] const auto& [delivery, topic, source, shards, ttl, save, poll_min, poll_max,
                                 in_flight] = relay;
+  [[maybe_unused]] const auto& [threads, jobs_in_flight, worker_ttl, jobs_min, jobs_max, quarantine,
+                                give_up, history] = worker;
   [[maybe_unused]] const auto& [listen] = http;
   [[maybe_unused]] const auto& [level, format] = log;
   [[maybe_unused]] const auto& [grace] = shutdown;
-  constexpr std::size_t kFields = 2 + 5 + 4 + 3 + 9 + 1 + 2 + 1;
-  EXPECT_EQ(reference().size(), kFields);
+  const Kind kind;
+  const HttpHandler endpoint;
+  const Schedule schedule;
+  const Subscription subscription;
+  [[maybe_unused]] const auto& [kind_name, attempts, base, cap, timeout, kept, unique_for, key] =
+      kind;
+  [[maybe_unused]] const auto& [handler_kind, handler_http] = Handler();
+  [[maybe_unused]] const auto& [endpoint_url, endpoint_timeout, at_a_time, secret, is_private] =
+      endpoint;
+  [[maybe_unused]] const auto& [schedule_name, cron, every, at, zone, job, queue, payload, priority,
+                                missed, missed_max] = schedule;
+  [[maybe_unused]] const auto& [name, read, group, handler, enqueue, http_target, envelope, start,
+                                types, unknown, keys, batch, tries, dead] = subscription;
+  constexpr std::size_t kSingle = 2 + 5 + 4 + 3 + 9 + 8 + 1 + 2 + 1;
+  constexpr std::size_t kLists = 4;
+  constexpr std::size_t kOfRecords = 8 + (2 + 5) + 11 + (14 + 5);
+  EXPECT_EQ(reference().size(), kSingle + kLists + kOfRecords);
 }
 
 }  // namespace

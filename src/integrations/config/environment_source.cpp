@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "draft.hpp"
+#include "nearest.hpp"
 #include "text_file.hpp"
 
 namespace relevo::config {
@@ -68,13 +69,13 @@ void set_map(const Key& key, const std::string& text, const std::string& where, 
     const auto equals = entry.find('=');
     if (equals == 0 || equals == std::string::npos) {
       return draft.refuse(
-          key, where,
+          key.path, where,
           "entry " + std::to_string(number) +
               " is not name=value; entries are separated by commas, a comma inside a value is \\,");
     }
     const std::string name = entry.substr(0, equals);
     if (!map.emplace(name, entry.substr(equals + 1)).second) {
-      return draft.refuse(key, where, quoted(name) + " is given twice");
+      return draft.refuse(key.path, where, quoted(name) + " is given twice");
     }
   }
   draft.set(key, map, where);
@@ -86,6 +87,9 @@ void set_from_text(const Key& key, const std::string& text, const std::string& w
     case Shape::kScalar: return draft.set(key, text, where);
     case Shape::kList: return draft.set(key, split(text), where);
     case Shape::kMap: return set_map(key, text, where, draft);
+    case Shape::kRecords: return read_records_text(key, text, where, draft);
+    case Shape::kJson:
+    case Shape::kGroup: break;
   }
 }
 
@@ -115,12 +119,12 @@ void read_environment(const Environment& environment, Draft& draft) {
       const Key& key = *file->second;
       const std::string other = environment_name(key.path);
       if (environment.contains(other)) {
-        draft.refuse(key, name, "also given by " + other + "; set one of them");
+        draft.refuse(key.path, name, "also given by " + other + "; set one of them");
         continue;
       }
       TextFile content = read_text_file(value);
       if (!content.error.empty()) {
-        draft.refuse(key, name, quoted(value) + " cannot be read: " + content.error);
+        draft.refuse(key.path, name, quoted(value) + " cannot be read: " + content.error);
         continue;
       }
       set_from_text(key, without_line_end(std::move(content.text)), name, draft);

@@ -5,36 +5,18 @@
 #include <type_traits>
 #include <utility>
 
+#include "nearest.hpp"
 #include "redact.hpp"
+#include "type_name.hpp"
 
 namespace relevo::config {
 
 namespace {
 
+ShownValue show_field(const Secret& value) { return redact_url(value.reveal()); }
+ShownValue show_field(const Map& value) { return redact_properties(value); }
 template <class T>
-constexpr std::string_view kTypeName = "whole number";
-template <>
-constexpr std::string_view kTypeName<std::string> = "text";
-template <>
-constexpr std::string_view kTypeName<Secret> = "text, secret";
-template <>
-constexpr std::string_view kTypeName<bool> = "true or false";
-template <>
-constexpr std::string_view kTypeName<milliseconds> = "duration";
-template <>
-constexpr std::string_view kTypeName<List> = "list";
-template <>
-constexpr std::string_view kTypeName<Map> = "map";
-
-template <class T>
-constexpr Shape kShape = std::is_same_v<T, List>  ? Shape::kList
-                         : std::is_same_v<T, Map> ? Shape::kMap
-                                                  : Shape::kScalar;
-
-Shown show_field(const Secret& value) { return redact_url(value.reveal()); }
-Shown show_field(const Map& value) { return redact_properties(value); }
-template <class T>
-Shown show_field(const T& value) {
+ShownValue show_field(const T& value) {
   return show(value);
 }
 
@@ -48,7 +30,32 @@ Key key(std::string path, std::string rule, std::string meaning, Field field) {
              std::move(rule),
              std::move(meaning),
              [field](Config& config, const Raw& raw) { return read(raw, field(config)); },
-             [field](const Config& config) { return show_field(field(config)); }};
+             [field](const Config& config) {
+               return std::visit([](auto value) { return Shown(std::move(value)); },
+                                 show_field(field(config)));
+             },
+             std::nullopt};
+}
+
+std::vector<ShownRecord> show_records(const RecordList& records, const Config& config) {
+  std::vector<ShownRecord> shown(records.size(config));
+  for (std::size_t entry = 0; entry < shown.size(); ++entry) {
+    for (const Field& field : records.fields) {
+      if (auto value = field.show(config, entry)) shown[entry].emplace_back(field.path, *value);
+    }
+  }
+  return shown;
+}
+
+Key list_key(std::string path, std::string meaning, const RecordList& records) {
+  return Key{std::move(path),
+             Shape::kRecords,
+             "list of records",
+             "see below",
+             std::move(meaning),
+             nullptr,
+             [records](const Config& config) { return show_records(records, config); },
+             records};
 }
 
 #define RELEVO_FIELD(member) ([](auto& config) -> auto& { return config.member; })
@@ -59,8 +66,8 @@ std::vector<Key> build_table() {
     table.push_back(key(std::move(path), std::move(rule), std::move(meaning), field));
   };
 
-  add("roles", "at least one; this version: `relay`", "what this process does",
-      RELEVO_FIELD(roles));
+  add("roles", "at least one of `relay`, `worker`, `consumer`, `scheduler`",
+      "what this process does", RELEVO_FIELD(roles));
   add("instance", "at most 63 printable characters",
       "name of this replica in `relevo.replica`; empty: host name and a random suffix",
       RELEVO_FIELD(instance));
@@ -114,6 +121,28 @@ std::vector<Key> build_table() {
   add("relay.max_in_flight", "100 to 1000000", "events handed to Kafka and not yet acknowledged",
       RELEVO_FIELD(relay.max_in_flight));
 
+  add("worker.threads", "1 to 256", "threads that run handlers", RELEVO_FIELD(worker.threads));
+  add("worker.max_in_flight", "10 to 20000", "jobs claimed and not yet finished",
+      RELEVO_FIELD(worker.max_in_flight));
+  add("worker.lease_ttl", "2s to 5m", "a replica that dies is taken over after this long",
+      RELEVO_FIELD(worker.lease_ttl));
+  add("worker.poll_min", "1ms to `worker.poll_max`", "interval of looking for jobs under load",
+      RELEVO_FIELD(worker.poll_min));
+  add("worker.poll_max", "`worker.poll_min` to 1s", "interval of looking for jobs when idle",
+      RELEVO_FIELD(worker.poll_max));
+  add("worker.quarantine_after", "1 to 100", "a job whose process died so often is quarantined",
+      RELEVO_FIELD(worker.quarantine_after));
+  add("worker.give_up", "1s to 1h",
+      "a handler that ignores its time limit for this long ends the process",
+      RELEVO_FIELD(worker.give_up));
+  add("worker.history", "1h to 365d", "finished jobs are kept in the history for this long",
+      RELEVO_FIELD(worker.history));
+
+  table.push_back(list_key("kinds", "rules for kinds of jobs", kind_records()));
+  table.push_back(list_key("handlers", "kinds of jobs that HTTP endpoints do", handler_records()));
+  table.push_back(list_key("schedules", "jobs made at certain times", schedule_records()));
+  table.push_back(list_key("subscriptions", "topics that are consumed", subscription_records()));
+
   add("http.listen", "host:port, `[::1]:9464` for IPv6",
       "address of probes and metrics; empty: no HTTP", RELEVO_FIELD(http.listen));
   add("log.level", "`debug`, `info`, `warn`, `error`", "least level written",
@@ -125,21 +154,6 @@ std::vector<Key> build_table() {
 }
 
 #undef RELEVO_FIELD
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, changed}));
-    }
-  }
-  return row.back();
-}
-
-std::string_view last_part(std::string_view path) { return path.substr(path.rfind('.') + 1); }
 
 }  // namespace
 
@@ -170,31 +184,10 @@ std::string environment_name(std::string_view path) {
   return name;
 }
 
-std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& known) {
-  // Beyond a third of the word a likeness is chance; long words are not worth the work.
-  std::size_t best = word.size() > 100 ? 0 : std::max<std::size_t>(2, word.size() / 3) + 1;
-  std::optional<std::string> found;
-  for (const std::string& candidate : known) {
-    const std::size_t distance = edit_distance(word, candidate);
-    if (distance < best) {
-      best = distance;
-      found = candidate;
-    }
-  }
-  return found;
-}
-
 std::optional<std::string> nearest_key(std::string_view path) {
   std::vector<std::string> known;
-  for (const Key& key : key_table()) {
-    if (last_part(key.path) == last_part(path)) return key.path;  // right name, wrong section
-    known.push_back(key.path);
-    for (auto dot = key.path.find('.'); dot != std::string::npos;
-         dot = key.path.find('.', dot + 1)) {
-      known.push_back(key.path.substr(0, dot));
-    }
-  }
-  return nearest(path, known);
+  for (const Key& key : key_table()) known.push_back(key.path);
+  return nearest_path(path, known);
 }
 
 }  // namespace relevo::config

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "record_table.hpp"
 #include "relevo/config/config.hpp"
 #include "value.hpp"
 
@@ -20,8 +21,9 @@ struct Key {
   std::string type;
   std::string rule;
   std::string meaning;
-  std::function<Complaint(Config&, const Raw&)> read;
-  std::function<Shown(const Config&)> show;  // secrets hidden
+  std::function<Complaint(Config&, const Raw&)> read;  // empty for a list of records
+  std::function<Shown(const Config&)> show;            // secrets hidden
+  std::optional<RecordList> records;
 };
 
 const std::vector<Key>& key_table();
@@ -31,8 +33,6 @@ bool is_section(std::string_view path);
 
 std::string environment_name(std::string_view path);
 
-// The known word a mistaken one most likely stands for.
-std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& known);
 std::optional<std::string> nearest_key(std::string_view path);
 
 }  // namespace relevo::config

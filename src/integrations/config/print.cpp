@@ -26,13 +26,36 @@ std::string yaml_text(const std::string& text) {
   return plain ? text : json_text(text, -1);
 }
 
+std::vector<std::string> parts_of(const std::string& path) {
+  std::vector<std::string> parts;
+  std::size_t begin = 0;
+  for (auto dot = path.find('.'); dot != std::string::npos; dot = path.find('.', begin)) {
+    parts.push_back(path.substr(begin, dot - begin));
+    begin = dot + 1;
+  }
+  parts.push_back(path.substr(begin));
+  return parts;
+}
+
+using Fields = std::vector<std::pair<std::string, Shown>>;
+
+std::string yaml_block(const Fields& fields, const std::string& indent);
+
+Fields fields_of(const ShownRecord& record) {
+  Fields fields;
+  for (const auto& [path, shown] : record) {
+    fields.emplace_back(path, std::visit([](const auto& value) { return Shown(value); }, shown));
+  }
+  return fields;
+}
+
 struct YamlValue {
   std::string indent;
 
   std::string operator()(bool value) const { return value ? " true" : " false"; }
   std::string operator()(std::int64_t value) const { return " " + std::to_string(value); }
   std::string operator()(const std::string& value) const {
-    static const std::regex kDuration("[0-9]+(ms|s|m|h)");
+    static const std::regex kDuration("[0-9]+(ms|s|m|h|d)");
     return " " + (std::regex_match(value, kDuration) ? value : yaml_text(value));
   }
   std::string operator()(const List& list) const {
@@ -47,55 +70,99 @@ struct YamlValue {
       out += "\n" + indent + "  " + yaml_text(name) + ": " + yaml_text(value);
     return out;
   }
+  std::string operator()(const std::vector<ShownRecord>& records) const {
+    if (records.empty()) return " []";
+    std::string out;
+    for (const ShownRecord& record : records) {
+      std::string block = yaml_block(fields_of(record), indent + "    ");
+      block.pop_back();  // the line end, which the list's own line brings
+      out += "\n" + indent + "  - " + block.substr(indent.size() + 4);
+    }
+    return out;
+  }
 };
 
-std::vector<std::string> parts_of(const std::string& path) {
-  std::vector<std::string> parts;
-  std::size_t begin = 0;
-  for (auto dot = path.find('.'); dot != std::string::npos; dot = path.find('.', begin)) {
-    parts.push_back(path.substr(begin, dot - begin));
-    begin = dot + 1;
-  }
-  parts.push_back(path.substr(begin));
-  return parts;
-}
-
-}  // namespace
-
-std::string print_effective(const Config& config) {
+std::string yaml_block(const Fields& fields, const std::string& indent) {
   std::string out;
   std::vector<std::string> open;  // sections whose headings stand above
-  for (const Key& key : key_table()) {
-    const std::vector<std::string> parts = parts_of(key.path);
+  const auto margin = [&] { return indent + std::string(2 * open.size(), ' '); };
+  for (const auto& [path, shown] : fields) {
+    const std::vector<std::string> parts = parts_of(path);
     std::size_t shared = 0;
     while (shared < open.size() && shared + 1 < parts.size() && open[shared] == parts[shared])
       ++shared;
     open.resize(shared);
     for (; open.size() + 1 < parts.size(); open.push_back(parts[open.size()])) {
-      out += std::string(2 * open.size(), ' ') + parts[open.size()] + ":\n";
+      out += margin() + parts[open.size()] + ":\n";
     }
-    const std::string indent(2 * open.size(), ' ');
-    out += indent + parts.back() + ":" + std::visit(YamlValue{indent}, key.show(config)) + "\n";
+    out += margin() + parts.back() + ":" + std::visit(YamlValue{margin()}, shown) + "\n";
   }
   return out;
 }
 
-std::string print_effective_json(const Config& config) {
-  Json root = Json::object();
-  for (const Key& key : key_table()) {
-    Json* place = &root;
-    for (const std::string& part : parts_of(key.path)) place = &(*place)[part];
-    std::visit([&](const auto& value) { *place = value; }, key.show(config));
+Json json_object(const Fields& fields);
+
+struct JsonValue {
+  template <class T>
+  Json operator()(const T& value) const {
+    return value;
   }
-  return json_text(root, 2) + "\n";
+  Json operator()(const std::vector<ShownRecord>& records) const {
+    Json all = Json::array();
+    for (const ShownRecord& record : records) all.push_back(json_object(fields_of(record)));
+    return all;
+  }
+};
+
+Json json_object(const Fields& fields) {
+  Json root = Json::object();
+  for (const auto& [path, shown] : fields) {
+    Json* place = &root;
+    for (const std::string& part : parts_of(path)) place = &(*place)[part];
+    *place = std::visit(JsonValue{}, shown);
+  }
+  return root;
+}
+
+Fields fields_of(const Config& config) {
+  Fields fields;
+  for (const Key& key : key_table()) fields.emplace_back(key.path, key.show(config));
+  return fields;
+}
+
+template <class Value>
+std::string initial_text(const Value& shown) {
+  return std::visit(YamlValue{}, shown).substr(1);
+}
+
+// Of an entry with everything in it that can be.
+void add_fields(const Key& key, std::vector<KeyReference>& all) {
+  Config config;
+  key.records->append(config);
+  for (const Field& field : key.records->fields) {
+    if (field.shape == Shape::kGroup) (void)field.read(config, 0, Map{});
+    const auto shown = field.required ? std::nullopt : field.show(config, 0);
+    all.push_back({key.path + "[]." + field.path, "", field.type, shown ? initial_text(*shown) : "",
+                   field.rule, field.meaning, field.required});
+  }
+}
+
+}  // namespace
+
+std::string print_effective(const Config& config) { return yaml_block(fields_of(config), ""); }
+
+std::string print_effective_json(const Config& config) {
+  return json_text(json_object(fields_of(config)), 2) + "\n";
 }
 
 std::vector<KeyReference> reference() {
   std::vector<KeyReference> all;
   const Config defaults;
   for (const Key& key : key_table()) {
-    const std::string initial = std::visit(YamlValue{}, key.show(defaults)).substr(1);
-    all.push_back({key.path, environment_name(key.path), key.type, initial, key.rule, key.meaning});
+    const std::string initial = initial_text(key.show(defaults));
+    all.push_back(
+        {key.path, environment_name(key.path), key.type, initial, key.rule, key.meaning, false});
+    if (key.records) add_fields(key, all);
   }
   return all;
 }

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
+
+#include "endpoint_url.hpp"
 
 namespace relevo::config {
 
@@ -158,6 +162,30 @@ std::string redact_keywords(std::string_view text) {
   return out;
 }
 
+using Json = nlohmann::ordered_json;
+
+bool hide_secrets(Json& value) {
+  if (value.is_string()) {
+    const std::string& text = value.get_ref<const std::string&>();
+    if (text.find("://") == std::string::npos) return false;
+    std::string shown = redact_uri(text);
+    if (shown == text) return false;
+    value = std::move(shown);
+    return true;
+  }
+  if (!value.is_structured()) return false;
+  bool hidden = false;
+  for (auto item = value.begin(); item != value.end(); ++item) {
+    if (value.is_object() && names_secret(item.key())) {
+      *item = kHidden;
+      hidden = true;
+    } else {
+      hidden = hide_secrets(*item) || hidden;
+    }
+  }
+  return hidden;
+}
+
 }  // namespace
 
 std::string redact_url(std::string_view url) {
@@ -167,6 +195,28 @@ std::string redact_url(std::string_view url) {
     return redact_uri(url);
   }
   return redact_keywords(url);
+}
+
+std::string redact_endpoint(std::string_view url) {
+  // Of one that is not legal it is not known where a password ends.
+  if (no_endpoint(url, true)) return redact_url(url);
+  const auto question = url.find('?');
+  if (question == std::string_view::npos) return std::string(url);
+  return std::string(url.substr(0, question + 1)) + redact_query(url.substr(question + 1));
+}
+
+bool looks_like_secret(std::string_view path) { return path.starts_with("whsec_"); }
+
+std::string redact_path(std::string_view path) {
+  return std::string(looks_like_secret(path) ? kHidden : path);
+}
+
+std::string redact_json(std::string_view text) {
+  Json value = Json::parse(text, nullptr, false);
+  if (value.is_discarded()) return std::string(kHidden);
+  // As written, if there is nothing to hide: numbers keep their digits.
+  if (!hide_secrets(value)) return std::string(text);
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::map<std::string, std::string> redact_properties(

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <initializer_list>
+#include <iterator>
 #include <string_view>
+#include <utility>
 
 #include "relevo/config/listen_address.hpp"
 #include "rules.hpp"
 #include "value.hpp"
+#include "value_rules.hpp"
 
 namespace relevo::config {
 
@@ -16,19 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-bool is_one_of(std::string_view value, std::initializer_list<std::string_view> known) {
-  return std::find(known.begin(), known.end(), value) != known.end();
-}
-
-bool is_printable(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
-}
-
-bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-         c == '_' || c == '-';
-}
+constexpr std::chrono::hours kYear{365 * 24};
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
@@ -72,9 +62,13 @@ class Checker {
     kafka();
     kafka_properties();
     relay();
+    worker();
     topic();
     source();
     outside();
+    consumer();
+    auto of_records = broken_record_rules(config_);
+    std::move(of_records.begin(), of_records.end(), std::back_inserter(broken_));
     return std::move(broken_);
   }
 
@@ -84,24 +78,21 @@ class Checker {
   }
 
   void within(const std::string& key, milliseconds value, milliseconds least, milliseconds most) {
-    if (value >= least && value <= most) return;
-    broken(key, "must be " + to_text(least) + " to " + to_text(most) + ", is " + to_text(value));
+    if (auto complaint = out_of_range(value, least, most)) broken(key, std::move(*complaint));
   }
 
   void within(const std::string& key, std::int64_t value, std::int64_t least, std::int64_t most) {
-    if (value >= least && value <= most) return;
-    broken(key, "must be " + std::to_string(least) + " to " + std::to_string(most) + ", is " +
-                    std::to_string(value));
+    if (auto complaint = out_of_range(value, least, most)) broken(key, std::move(*complaint));
   }
 
   void roles() {
     if (config_.roles.empty()) broken("roles", "at least one role is needed, as in [relay]");
     for (const std::string& role : config_.roles) {
-      if (role == "relay") continue;
-      const bool announced =
-          is_one_of(role, {"worker", "consumer", "scheduler", "webhooks", "admin"});
+      if (is_one_of(role, {"relay", "worker", "consumer", "scheduler"})) continue;
+      const bool announced = is_one_of(role, {"webhooks", "admin"});
       broken("roles", announced ? "role \"" + role + "\" is not in this version"
-                                : "unknown role " + quoted(role) + "; known: relay");
+                                : "unknown role " + quoted(role) +
+                                      "; known: relay, worker, consumer, scheduler");
     }
   }
 
@@ -178,14 +169,30 @@ class Checker {
                          "must be less than a quarter of relay.lease_ttl (" +
                              to_text(relay.lease_ttl) + "), is " + to_text(relay.save_interval)});
     }
-    within("relay.poll_min", relay.poll_min, 1ms, 1s);
-    within("relay.poll_max", relay.poll_max, 1ms, 1s);
-    if (relay.poll_min > relay.poll_max) {
-      broken_.push_back({{"relay.poll_min", "relay.poll_max"},
-                         "must not exceed relay.poll_max (" + to_text(relay.poll_max) + "), is " +
-                             to_text(relay.poll_min)});
-    }
+    polling("relay", relay.poll_min, relay.poll_max);
     within("relay.max_in_flight", relay.max_in_flight, 100, 1'000'000);
+  }
+
+  void worker() {
+    const Worker& worker = config_.worker;
+    within("worker.threads", worker.threads, 1, 256);
+    within("worker.max_in_flight", worker.max_in_flight, 10, 20'000);
+    within("worker.lease_ttl", worker.lease_ttl, 2s, 5min);
+    polling("worker", worker.poll_min, worker.poll_max);
+    within("worker.quarantine_after", worker.quarantine_after, 1, 100);
+    within("worker.give_up", worker.give_up, 1s, 1h);
+    within("worker.history", worker.history, 1h, kYear);
+  }
+
+  void polling(const std::string& section, milliseconds least, milliseconds most) {
+    const std::string shortest = section + ".poll_min";
+    const std::string longest = section + ".poll_max";
+    within(shortest, least, 1ms, 1s);
+    within(longest, most, 1ms, 1s);
+    if (least <= most) return;
+    broken_.push_back(
+        {{shortest, longest},
+         "must not exceed " + longest + " (" + to_text(most) + "), is " + to_text(least)});
   }
 
   void topic() {
@@ -243,6 +250,13 @@ class Checker {
       broken("log.format", "must be auto, json or text, is " + quoted(config_.log.format));
     }
     within("shutdown.grace", config_.shutdown.grace, 1s, 1h);
+  }
+
+  void consumer() {
+    const bool consumes =
+        std::find(config_.roles.begin(), config_.roles.end(), "consumer") != config_.roles.end();
+    if (!consumes || !config_.subscriptions.empty()) return;
+    broken_.push_back({{"subscriptions", "roles"}, "at least one is needed by the role consumer"});
   }
 
   const Config& config_;

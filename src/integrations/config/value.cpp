@@ -16,8 +16,9 @@ struct Unit {
   std::int64_t in_ms;
 };
 
-constexpr std::array<Unit, 4> kUnits{{{"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
-constexpr std::string_view kUnitHint = "use ms, s, m or h, as in 250ms or 10s";
+constexpr std::array<Unit, 5> kUnits{
+    {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
+constexpr std::string_view kUnitHint = "use ms, s, m, h or d, as in 250ms or 10s";
 
 const std::string* scalar(const Raw& raw) { return std::get_if<std::string>(&raw); }
 
@@ -107,7 +108,7 @@ Complaint read(const Raw& raw, milliseconds& target) {
 
 Complaint read(const Raw& raw, List& target) {
   const List* list = std::get_if<List>(&raw);
-  if (list == nullptr) return expected("a list such as [relay]", raw);
+  if (list == nullptr) return expected("a list such as [a, b]", raw);
   target = *list;
   return std::nullopt;
 }
@@ -119,7 +120,7 @@ Complaint read(const Raw& raw, Map& target) {
   return std::nullopt;
 }
 
-Shown show(milliseconds value) { return to_text(value); }
+ShownValue show(milliseconds value) { return to_text(value); }
 
 std::string to_text(milliseconds value) {
   for (const Unit& unit : kUnits) {
@@ -128,6 +129,19 @@ std::string to_text(milliseconds value) {
     }
   }
   return "0ms";
+}
+
+std::string without_value(Shape shape) {
+  const std::string message = "has no value; remove the line";
+  switch (shape) {
+    case Shape::kScalar: return message + ", or write \"\" for an empty text";
+    case Shape::kList:
+    case Shape::kRecords: return message + ", or write []";
+    case Shape::kMap: return message + ", or write {}";
+    case Shape::kJson:
+    case Shape::kGroup: break;
+  }
+  return message;
 }
 
 std::string quoted(std::string_view text) {

@@ -30,6 +30,7 @@ constexpr Statement kPin{"pin",
                          "set_config('jit', 'off', true), "
                          "set_config('plan_cache_mode', 'force_generic_plan', true)"};
 constexpr Statement kCommit{"commit", "COMMIT"};
+constexpr std::string_view kLockTimeout = "lock_timeout";
 constexpr Statement kRollback{"rollback", "ROLLBACK"};
 
 template <class Integer>
@@ -50,6 +51,16 @@ std::string number_array(std::span<const Number> numbers) {
     text += std::to_string(number);
   }
   return text += '}';
+}
+
+void append_quoted(std::string& array, std::string_view text) {
+  if (array.size() > 1) array += ',';
+  array += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') array += '\\';
+    array += c;
+  }
+  array += '"';
 }
 
 std::string one_line(const char* message) {
@@ -158,16 +169,29 @@ Params& Params::add_array(std::span<const feed::Slice> numbers) {
   return add(number_array(numbers));
 }
 
+Params& Params::add_array(std::span<const std::optional<std::int64_t>> numbers) {
+  std::string array = "{";
+  for (const auto& number : numbers) {
+    if (array.size() > 1) array += ',';
+    array += number ? std::to_string(*number) : "NULL";
+  }
+  return add(array += '}');
+}
+
 Params& Params::add_array(std::span<const std::string> texts) {
   std::string array = "{";
+  for (const auto& text : texts) append_quoted(array, text);
+  return add(array += '}');
+}
+
+Params& Params::add_array(std::span<const std::optional<std::string>> texts) {
+  std::string array = "{";
   for (const auto& text : texts) {
-    if (array.size() > 1) array += ',';
-    array += '"';
-    for (const char c : text) {
-      if (c == '"' || c == '\\') array += '\\';
-      array += c;
+    if (text) {
+      append_quoted(array, *text);
+    } else {
+      array += array.size() > 1 ? ",NULL" : "NULL";
     }
-    array += '"';
   }
   return add(array += '}');
 }
@@ -230,6 +254,10 @@ void Connection::Closer::operator()(pg_conn* connection) const { PQfinish(connec
 Connection::Connection(const ConnectOptions& options)
     : prepared_(options.prepared_statements),
       timeout_(options.statement_timeout),
+      lock_timeout_(options.lock_timeout.count() > 0
+                        ? "SELECT set_config('lock_timeout', '" +
+                              std::to_string(options.lock_timeout.count()) + "', true)"
+                        : ""),
       observe_(options.observe),
       operation_("connect") {
   char* complaint = nullptr;
@@ -316,8 +344,11 @@ void Connection::send(const Statement& statement, const Params& params) {
   enter_pipeline();
   busy_ = true;
   answers_.clear();
+  taken_ = 0;
+  between_ = synced_ = false;
   enqueue(kBegin.text, kBegin.name, {}, Format::kBinary);
   if (statement.pinned) enqueue(kPin.text, kPin.name, {}, Format::kBinary);
+  if (!lock_timeout_.empty()) enqueue(lock_timeout_.c_str(), kLockTimeout, {}, Format::kBinary);
   enqueue(statement.text, statement.name, params, Format::kBinary);
   own_answer_ = answers_.size();
   enqueue(kCommit.text, kCommit.name, {}, Format::kBinary);
@@ -355,26 +386,44 @@ void Connection::enqueue(const char* sql, std::string_view name, const Params& p
   answers_.push_back({std::string(name), false});
 }
 
+bool Connection::answered() {
+  RELEVO_INVARIANT(busy_, "a statement was sent");
+  if (PQconsumeInput(connection_.get()) == 0) fail(nullptr);
+  return take_answers(false);
+}
+
+// Answers in order: each query's result and a NULL, then the sync. False: not all of them are here.
+bool Connection::take_answers(bool wait_for_them) {
+  while (!synced_) {
+    if (!wait_for_them && PQisBusy(connection_.get()) != 0) return false;
+    auto result = next_result();
+    if (taken_ == answers_.size()) {
+      if (!result || PQresultStatus(result.get()) != PGRES_PIPELINE_SYNC) fail(result.get());
+      synced_ = true;
+    } else if (!std::exchange(between_, !between_)) {
+      if (!result) fail(nullptr);
+      const auto status = PQresultStatus(result.get());
+      if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) fail(result.get());
+      if (taken_ + 1 == own_answer_) rows_ = std::move(result);
+    } else {
+      if (result) fail(nullptr);
+      ++taken_;
+    }
+  }
+  return true;
+}
+
 Result Connection::receive() {
   RELEVO_INVARIANT(busy_, "a statement was sent");
-  // Answers in order: each query's result and a NULL, then the sync.
-  std::shared_ptr<pg_result> rows;
-  for (std::size_t answer = 1; answer <= answers_.size(); ++answer) {
-    auto result = next_result();
-    if (!result) fail(nullptr);
-    const auto status = PQresultStatus(result.get());
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) fail(result.get());
-    if (next_result()) fail(nullptr);
-    if (answer == own_answer_) rows = std::move(result);
-  }
-  const auto sync = next_result();
-  if (!sync || PQresultStatus(sync.get()) != PGRES_PIPELINE_SYNC) fail(sync.get());
+  (void)take_answers(true);
   // COMMIT of a failed transaction succeeds as ROLLBACK; it cannot get here, since the failure came
   // first.
   busy_ = false;
   if (observe_) observe_(operation_, core::BootClock::now() - started_);
-  return Result(std::move(rows));
+  return Result(std::move(rows_));
 }
+
+int Connection::socket() const { return PQsocket(connection_.get()); }
 
 void Connection::begin() {
   RELEVO_INVARIANT(usable(), "a transaction begins on an idle connection");

@@ -109,7 +109,7 @@ std::vector<feed::Slice> LeaseStore::renew(const std::string& holder,
                                            std::chrono::milliseconds ttl) {
   const LeaseColumns columns(leases);
   return slices_of(connection_.run(
-      statements::kRenew,
+      leased_ == Leased::kLanes ? statements::kLaneRenew : statements::kRenew,
       Params().add_array(columns.shards).add_array(columns.epochs).add(holder).add(ttl)));
 }
 
@@ -120,7 +120,9 @@ void LeaseStore::heartbeat(const std::string& holder, std::chrono::milliseconds 
 }
 
 std::vector<std::string> LeaseStore::alive(std::chrono::milliseconds ttl) {
-  const auto result = connection_.run(statements::kReplicasAlive, Params().add(ttl));
+  const auto result =
+      connection_.run(statements::kReplicasAlive,
+                      Params().add(ttl).add(leased_ == Leased::kLanes ? "worker" : "relay"));
   std::vector<std::string> alive;
   for (int i = 0; i < result.rows(); ++i) alive.push_back(result.string(i, 0));
   return alive;

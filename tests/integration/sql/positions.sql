@@ -69,7 +69,7 @@ SELECT started_at AS a_started FROM relevo.replica WHERE id = 'A' \gset
 EXECUTE heartbeat('A', '1.1', 'host-a', 'relay,worker', '10 s');
 SELECT assert.that(version = '1.1' AND roles = 'relay,worker' AND started_at = :'a_started' AND seen_at > started_at, 'a second heartbeat') FROM relevo.replica WHERE id = 'A';
 UPDATE relevo.replica SET seen_at = clock_timestamp() - interval '11 s' WHERE id = 'B';
-EXECUTE replicas_alive('10 s') \gset r_
+EXECUTE replicas_alive('10 s', NULL) \gset r_
 SELECT assert.equal(:'r_id'::text, 'A', 'the only one alive');
 EXECUTE heartbeat('A', '1.1', 'host-a', 'relay', '10 s');
 SELECT assert.equal(count(*), 2::bigint, 'a silent replica is remembered for a while') FROM relevo.replica;

@@ -1,5 +1,6 @@
 // Reads a table as a stream, one window (a, b] after the other: rows visible in tick b and not in
-// tick a, in the order of their ids, for the slices this replica holds. Slices that stand at the
+// tick a, in the order of their ids (or whatever At the table is paged by), for the slices this
+// replica holds. Slices that stand at the
 // same place form a group and are read by one query; a slice that was just taken over catches up in
 // a group of its own and joins the others where they meet.
 //
@@ -25,46 +26,54 @@
 namespace relevo::feed {
 
 // What one read found. Rows: a movable container of rows that carry their slice and id.
-template <class Rows>
+template <class Rows, class At = RowId>
 struct Page {
-  Rows rows;  // ascending by id
-  std::optional<RowId>
-      scanned_to;  // last id the scan looked at, ours or not; nullopt: end of table
+  Rows rows;  // ascending
+  // The last row the scan looked at, ours or not; nullopt: end of the window.
+  std::optional<At> scanned_to;
 };
 
 // Port. Each call is one transaction; throws core::IntegrationError.
-template <class Rows>
+template <class Rows, class At = RowId>
 class WindowSource {
  public:
   virtual ~WindowSource() = default;
 
-  // All rows of the window with id > after, ascending; nullopt when there are more than a page.
-  virtual std::optional<Rows> small_window(const Tick& a, const Tick& b, RowId after,
+  // All rows of the window beyond `after`, ascending; nullopt when there are more than a page.
+  virtual std::optional<Rows> small_window(const Tick& a, const Tick& b, At after,
                                            std::span<const Slice> slices) = 0;
 
-  // An id below which the window has no row; bounded work however much the table retains.
-  virtual RowId lower_bound(const Tick& a, const Tick& b) = 0;
+  // A place before which the window has no row; bounded work however much the table retains.
+  virtual At lower_bound(const Tick& a, const Tick& b) = 0;
 
-  // Asks for the page of ids > after; the answer is fetched by receive_page(), so that the server
+  // Asks for the page beyond `after`; the answer is fetched by receive_page(), so that the server
   // works while the caller handles the page before. At most one is outstanding.
-  virtual void request_page(const Tick& a, const Tick& b, RowId after,
+  virtual void request_page(const Tick& a, const Tick& b, At after,
                             std::span<const Slice> slices) = 0;
-  virtual Page<Rows> receive_page() = 0;
+  virtual Page<Rows, At> receive_page() = 0;
 };
 
 // Rows to work off, and where their slices stand before and after them.
-template <class Rows>
+template <class Rows, class At = RowId>
 struct Delivery {
   Rows rows;
   std::vector<Slice> slices;
-  Position before;
-  Position after;
+  BasicPosition<At> before;
+  BasicPosition<At> after;
 };
 
-template <class Rows>
+// Whether the next page of a huge window is asked for while the caller works on the one before. Not
+// for a table whose rows end: a page read before a row ended would show it again afterwards.
+enum class ReadAhead { kNo, kYes };
+
+template <class Rows, class At = RowId>
 class WindowReader {
  public:
-  WindowReader(Ticker& ticker, WindowSource<Rows>& source) : ticker_(ticker), source_(source) {}
+  using Position = BasicPosition<At>;
+
+  WindowReader(Ticker& ticker, WindowSource<Rows, At>& source,
+               ReadAhead read_ahead = ReadAhead::kYes)
+      : ticker_(ticker), source_(source), read_ahead_(read_ahead) {}
 
   // Starts reading a slice at its position. False when this database does not know the ticks the
   // position names: another history, nothing can be read for it.
@@ -73,7 +82,7 @@ class WindowReader {
     auto b = ticker_.find(position.b, position.fingerprint);
     auto a = position.a == position.b ? b : ticker_.find(position.a);
     if (!a || !b) return false;
-    groups_.push_back(Group{{slice}, a, b, a == b ? kWindowStart : position.last_id});
+    groups_.push_back(Group{{slice}, a, b, a == b ? kStart<At> : position.last_id});
     join();
     return true;
   }
@@ -94,11 +103,16 @@ class WindowReader {
     settle();
     const auto tick = ticker_.look();
     if (!tick) return true;  // somebody else is ticking: not idle, look again
+    return open(tick);
+  }
+
+  // The second half of look(), for readers that share one: opens windows up to this tick.
+  bool open(const TickPtr& tick) {
     bool opened = false;
     for (auto& group : groups_) {
       if (group.a != group.b || group.b->id >= tick->id) continue;
       group.b = tick;
-      group.read_to = kWindowStart;
+      group.read_to = kStart<At>;
       group.paged = false;
       opened = true;
     }
@@ -116,7 +130,7 @@ class WindowReader {
   }
 
   // Reads the next piece of one open window, the groups in turn. Requires has_window().
-  Delivery<Rows> step() {
+  Delivery<Rows, At> step() {
     auto group =
         std::find_if(groups_.begin(), groups_.end(), [](const Group& g) { return g.a != g.b; });
     RELEVO_INVARIANT(group != groups_.end(), "step() needs an open window");
@@ -137,35 +151,35 @@ class WindowReader {
     std::vector<Slice> slices;
     TickPtr a;
     TickPtr b;
-    RowId read_to = kWindowStart;
-    bool paged = false;                 // the window is larger than one read
-    std::optional<Page<Rows>> ready{};  // received, not yet delivered
+    At read_to = kStart<At>;
+    bool paged = false;                     // the window is larger than one read
+    std::optional<Page<Rows, At>> ready{};  // received, not yet delivered
 
     Position position() const { return {a->id, b->id, read_to, b->fingerprint}; }
     void close() {
       a = b;
-      read_to = kWindowStart;
+      read_to = kStart<At>;
       paged = false;
     }
   };
 
-  Delivery<Rows> first_look(Group& group) {
+  Delivery<Rows, At> first_look(Group& group) {
     settle();
-    Delivery<Rows> delivery{{}, group.slices, group.position(), {}};
+    Delivery<Rows, At> delivery{{}, group.slices, group.position(), {}};
     if (auto rows = source_.small_window(*group.a, *group.b, group.read_to, group.slices)) {
       delivery.rows = std::move(*rows);
       group.close();
     } else {
       group.paged = true;
-      if (group.read_to == kWindowStart) group.read_to = source_.lower_bound(*group.a, *group.b);
-      ask(group);
+      if (group.read_to == kStart<At>) group.read_to = source_.lower_bound(*group.a, *group.b);
+      if (read_ahead_ == ReadAhead::kYes) ask(group);
     }
     delivery.after = group.position();
     return delivery;
   }
 
-  Delivery<Rows> next_page(Group& group) {
-    Delivery<Rows> delivery{{}, group.slices, group.position(), {}};
+  Delivery<Rows, At> next_page(Group& group) {
+    Delivery<Rows, At> delivery{{}, group.slices, group.position(), {}};
     if (!group.ready && asked_ != &group) {
       settle();
       ask(group);
@@ -175,7 +189,7 @@ class WindowReader {
     delivery.rows = std::move(page.rows);
     if (page.scanned_to) {
       group.read_to = *page.scanned_to;
-      if (!asked_) ask(group);
+      if (!asked_ && read_ahead_ == ReadAhead::kYes) ask(group);
     } else {
       group.close();
     }
@@ -209,7 +223,8 @@ class WindowReader {
   }
 
   Ticker& ticker_;
-  WindowSource<Rows>& source_;
+  WindowSource<Rows, At>& source_;
+  const ReadAhead read_ahead_;
   std::list<Group> groups_;
   Group* asked_ = nullptr;  // whose page is outstanding; list nodes do not move
 };

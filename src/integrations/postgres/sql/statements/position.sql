@@ -55,6 +55,6 @@ ON CONFLICT (id) DO UPDATE SET version = EXCLUDED.version, host = EXCLUDED.host,
 DELETE FROM relevo.replica r WHERE r.id = $1::text;
 
 -- name: replicas_alive
--- $1 lease
+-- $1 lease, $2 role, NULL: whatever they do
 SELECT r.id, r.version, r.host, r.roles, r.started_at, r.seen_at FROM relevo.replica r
-WHERE r.seen_at > clock_timestamp() - $1::interval ORDER BY r.id;
+WHERE r.seen_at > clock_timestamp() - $1::interval AND ($2::text IS NULL OR $2::text = ANY (string_to_array(r.roles, ','))) ORDER BY r.id;

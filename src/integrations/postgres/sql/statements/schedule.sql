@@ -10,8 +10,10 @@ WHERE (s.next_tick IS NULL OR s.next_tick <= clock_timestamp() + interval '2 sec
 ORDER BY s.name;
 
 -- name: schedule_fire
--- $1 name, $2 next_tick as read (NULL: none), $3 the one after (NULL: none), $4 ticks to fire. Returns the number of jobs; 0 if another was first.
-SELECT relevo.schedule_fire($1::text, $2::timestamptz, $3::timestamptz, ($4::text[])::timestamptz[]) AS jobs;
+-- $1 name, $2 next_tick as read (NULL: none), $3 the one after (NULL: none), $4 ticks to fire. Returns the number of jobs; no row if another was
+-- first: the row is locked and looked at again before the function is called.
+SELECT relevo.schedule_fire($1::text, $2::timestamptz, $3::timestamptz, ($4::text[])::timestamptz[]) AS jobs
+FROM (SELECT FROM relevo.schedule s WHERE s.name = $1::text AND s.next_tick IS NOT DISTINCT FROM $2::timestamptz FOR UPDATE) own;
 
 -- name: schedules_list
 SELECT s.name, s.cron, round(extract(epoch FROM s.every) * 1000)::int8 AS every_ms, s.at, s.time_zone, s.queue, s.kind, s.payload::text AS payload_text,
@@ -36,3 +38,12 @@ SELECT relevo.schedule_pause($1::text) AS found;
 -- name: schedule_resume
 -- $1 name
 SELECT relevo.schedule_resume($1::text) AS found;
+
+-- name: schedule_run
+-- $1 name. One job now, apart from the ticks; no row: there is no such schedule.
+SELECT relevo.enqueue(s.kind, s.payload, s.queue, NULL, s.priority, headers => s.headers || jsonb_build_object('schedule', s.name)) AS job
+FROM relevo.schedule s WHERE s.name = $1::text;
+
+-- name: schedules_remove_configured
+-- $1 names. Removes those of the configuration that it does not have any more.
+DELETE FROM relevo.schedule s WHERE s.origin = 'config' AND s.name <> ALL ($1::text[]) RETURNING s.name;

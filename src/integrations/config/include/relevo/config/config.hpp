@@ -71,7 +71,7 @@ struct Worker {
   // Kinds run on this many threads of the process; a handler may block.
   int threads = 8;
   // Jobs claimed and not yet finished. Bounds memory, and the second executions after a crash.
-  int max_in_flight = 4'000;
+  int max_in_flight = 2'000;
   // A replica that dies is taken over after this long.
   milliseconds lease_ttl{10'000};
   // Looking for new jobs: shortest interval under load, longest when idle.

@@ -37,6 +37,9 @@ struct ConnectOptions {
   bool prepared_statements = true;
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds statement_timeout{30'000};
+  // How long a statement of run() or send() waits for a row that somebody has locked: then it fails
+  // as kConflict. 0: until statement_timeout.
+  std::chrono::milliseconds lock_timeout{0};
   // Told the name and duration of each statement. Thread-safe. May be empty.
   std::function<void(std::string_view, std::chrono::nanoseconds)> observe;
 };
@@ -60,6 +63,8 @@ class Params {
   Params& add_array(std::span<const std::int64_t> numbers);
   Params& add_array(std::span<const std::uint64_t> numbers);
   Params& add_array(std::span<const feed::Slice> numbers);
+  Params& add_array(std::span<const std::optional<std::int64_t>> numbers);
+  Params& add_array(std::span<const std::optional<std::string>> texts);
   Params& add_array(std::span<const std::string> texts);  // an empty string stays an empty string
 
   std::size_t size() const { return values_.size(); }
@@ -117,6 +122,9 @@ class Connection {
   // The same in two halves, so that the server works meanwhile. run() may not come in between.
   void send(const Statement& statement, const Params& params = {});
   Result receive();
+  // Whether receive() would return without waiting. To wait for that among other things: socket().
+  bool answered();
+  int socket() const;
 
   // A transaction of several round trips. Its BEGIN goes out with the first statement; without one,
   // commit() and rollback() cost nothing. Planner settings are pinned from the first pinned
@@ -159,6 +167,7 @@ class Connection {
   void put(const Statement& statement, const Params& params, Format format);
   Result exchange(std::string_view operation);
   void skip_to_sync();
+  bool take_answers(bool wait_for_them);
   void flush();
   std::shared_ptr<pg_result> next_result();
   void wait(bool for_writing);
@@ -169,16 +178,21 @@ class Connection {
   std::unique_ptr<pg_conn, Closer> connection_;
   const bool prepared_;
   const std::chrono::milliseconds timeout_;
+  const std::string lock_timeout_;  // as a statement; empty: none
   const std::function<void(std::string_view, std::chrono::nanoseconds)> observe_;
   std::map<std::string, const char*, std::less<>> known_;  // statements prepared here, their texts
   std::string operation_;
   std::vector<Answer> answers_;  // to come
   std::size_t own_answer_ = 0;   // which of them is the statement's, from 1
-  bool busy_ = false;            // between send() and receive()
-  bool open_ = false;            // between begin() and commit() or rollback()
-  bool begun_ = false;           // its BEGIN was sent
-  bool pinned_ = false;          // its planner settings too
-  bool broken_ = false;          // not even rollback() helps
+  std::size_t taken_ = 0;        // of the answers to send()
+  bool between_ = false;         // its result is here, its NULL is not
+  bool synced_ = false;
+  std::shared_ptr<pg_result> rows_;
+  bool busy_ = false;    // between send() and receive()
+  bool open_ = false;    // between begin() and commit() or rollback()
+  bool begun_ = false;   // its BEGIN was sent
+  bool pinned_ = false;  // its planner settings too
+  bool broken_ = false;  // not even rollback() helps
   bool unfit_ = false;
   std::optional<core::IntegrationError> failure_;  // of a statement of the open transaction
   core::BootTime started_{};

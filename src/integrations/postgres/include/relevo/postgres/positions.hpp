@@ -51,10 +51,14 @@ struct ReplicaInfo {
   std::string roles;
 };
 
+// What is leased: shards of the outbox or lanes of the jobs. They are shared out among the replicas
+// that have the role.
+enum class Leased { kShards, kLanes };
+
 class LeaseStore final : public feed::LeaseStore {
  public:
-  LeaseStore(const ConnectOptions& options, ReplicaInfo info)
-      : connection_(options), info_(std::move(info)) {}
+  LeaseStore(const ConnectOptions& options, ReplicaInfo info, Leased leased = Leased::kShards)
+      : connection_(options), info_(std::move(info)), leased_(leased) {}
 
   std::vector<feed::Slice> renew(const std::string& holder, std::span<const feed::Lease> leases,
                                  std::chrono::milliseconds ttl) override;
@@ -65,6 +69,7 @@ class LeaseStore final : public feed::LeaseStore {
  private:
   Connection connection_;
   ReplicaInfo info_;
+  const Leased leased_;
 };
 
 }  // namespace relevo::postgres

@@ -22,4 +22,4 @@ DO $$ BEGIN
   END IF;
 END $$;
 
-UPDATE relevo.schema SET version = 21, oldest_program_version = 6;
+UPDATE relevo.schema SET version = 12;

@@ -34,4 +34,4 @@ DO $$ BEGIN
   END IF;
 END $$;
 
-UPDATE relevo.schema SET version = 20, oldest_program_version = 6;
+UPDATE relevo.schema SET version = 11;

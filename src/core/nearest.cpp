@@ -1,10 +1,10 @@
-#include "cli/nearest.hpp"
+#include "relevo/core/nearest.hpp"
 
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
-namespace relevo::cli {
+namespace relevo::core {
 namespace {
 
 // Letters to insert, remove or replace, or neighbours to swap.
@@ -41,4 +41,4 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
   return found;
 }
 
-}  // namespace relevo::cli
+}  // namespace relevo::core

@@ -1,4 +1,4 @@
-// What was probably meant: for hints behind an unknown command or option.
+// What was probably meant: for hints behind an unknown name.
 #pragma once
 
 #include <optional>
@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-namespace relevo::cli {
+namespace relevo::core {
 
 // The known word that differs least, if by no more than a third of its letters, two at least.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> known);
 
-}  // namespace relevo::cli
+}  // namespace relevo::core

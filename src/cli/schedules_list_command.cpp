@@ -1,0 +1,111 @@
+#include <CLI/App.hpp>
+#include <memory>
+#include <stdexcept>
+
+#include "cli/json_text.hpp"
+#include "cli/schedules_commands.hpp"
+#include "cli/table.hpp"
+#include "daemon.hpp"
+#include "wiring.hpp"
+
+namespace relevo::cli {
+namespace {
+
+constexpr auto kFooter = R"(
+Times are UTC. NEXT TICK: paused; never (it has fired for the last time); - (a scheduler
+has yet to compute it, or there is none); broken (the reason follows on standard error). JOB is the
+newest job of a tick.)";
+
+// nullopt: it can be fired.
+std::optional<std::string> problem_of(const postgres::ScheduleStatus& schedule) {
+  try {
+    (void)worker::parse_timing(schedule.definition.timing);
+    (void)worker::parse_missed(schedule.definition.missed);
+    return std::nullopt;
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
+Json time_json(const std::optional<core::WallTime>& time) {
+  return time ? Json(iso_time(*time)) : Json();
+}
+
+Json to_json(const postgres::ScheduleStatus& schedule) {
+  const auto& definition = schedule.definition;
+  const auto& timing = definition.timing;
+  const auto problem = problem_of(schedule);
+  return {{"name", definition.name},
+          {"cron", timing.cron ? Json(*timing.cron) : Json()},
+          {"every", timing.every ? Json(interval_text(*timing.every)) : Json()},
+          {"at", time_json(timing.at)},
+          {"time_zone", timing.time_zone},
+          {"kind", definition.kind},
+          {"queue", definition.queue},
+          {"payload", Json::parse(definition.payload, nullptr, false)},
+          {"headers", Json::parse(definition.headers, nullptr, false)},
+          {"priority", definition.priority},
+          {"missed", definition.missed},
+          {"missed_max", definition.missed_max},
+          {"paused", schedule.paused},
+          {"origin", schedule.origin},
+          {"last_tick", time_json(schedule.last_tick)},
+          {"next_tick", time_json(schedule.next_tick)},
+          {"last_job", schedule.last_job ? Json(*schedule.last_job) : Json()},
+          {"last_state", schedule.last_state ? Json(*schedule.last_state) : Json()},
+          {"problem", problem ? Json(*problem) : Json()}};
+}
+
+std::string next_text(const postgres::ScheduleStatus& schedule) {
+  if (problem_of(schedule)) return "broken";
+  if (schedule.paused) return "paused";
+  if (schedule.next_tick) return iso_time(*schedule.next_tick);
+  return schedule.last_tick ? "never" : "-";
+}
+
+int list(bool json, const Invocation& invocation) {
+  const auto all = postgres::Schedules(connect_options(load_config(invocation))).list();
+  if (json) {
+    Json array = Json::array();
+    for (const auto& schedule : all) array.push_back(to_json(schedule));
+    invocation.out.print(json_line(array));
+    return exit_code::kOk;
+  }
+  if (all.empty()) {
+    invocation.out.print("no schedules\n");
+    return exit_code::kOk;
+  }
+  Table table({"name", "when", "time zone", "kind", "queue", "origin", "last tick", ">job", "state",
+               "next tick"});
+  for (const auto& schedule : all) {
+    const auto& definition = schedule.definition;
+    table.add({definition.name, timing_text(definition.timing),
+               definition.timing.cron ? definition.timing.time_zone : "-", definition.kind,
+               definition.queue, schedule.origin,
+               schedule.last_tick ? iso_time(*schedule.last_tick) : "-",
+               schedule.last_job ? std::to_string(*schedule.last_job) : "-",
+               schedule.last_state.value_or("-"), next_text(schedule)});
+  }
+  invocation.out.print(table.text());
+  for (const auto& schedule : all) {
+    if (const auto problem = problem_of(schedule)) {
+      complain("schedule " + schedule.definition.name + ": " + *problem);
+    }
+  }
+  return exit_code::kOk;
+}
+
+}  // namespace
+
+void add_schedules_list(CLI::App& parent, Action& chosen) {
+  auto* command = parent.add_subcommand("list", "All schedules, with their last and next tick");
+  command->footer(kFooter);
+  // Owners: the parser, which fills it, and the action.
+  const auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "One JSON array");
+  command->callback([&chosen, json] {
+    chosen = [json](Invocation& invocation) { return list(*json, invocation); };
+  });
+}
+
+}  // namespace relevo::cli

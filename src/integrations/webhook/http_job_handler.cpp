@@ -1,0 +1,49 @@
+#include "relevo/webhook/http_job_handler.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <utility>
+
+#include "relevo/webhook/header_value.hpp"
+
+namespace relevo::webhook {
+namespace {
+
+std::string id_of(worker::JobId id) { return "job_" + std::to_string(id); }
+
+// Of the job's headers only the trace goes on: the others are between relevo and who enqueued it.
+void add_trace(std::string_view job_headers, std::vector<std::string>& headers) {
+  const auto json = nlohmann::json::parse(job_headers, nullptr, false);
+  if (!json.is_object()) return;
+  const auto found = json.find("traceparent");
+  if (found == json.end() || !found->is_string()) return;
+  headers.push_back(header("traceparent", found->get_ref<const std::string&>()));
+}
+
+HttpCall call_of(const worker::Job& job, std::chrono::milliseconds timeout) {
+  HttpCall call;
+  call.id = id_of(job.id);
+  call.headers = {header("relevo-kind", job.kind), header("relevo-queue", job.queue),
+                  header("relevo-job-id", std::to_string(job.id)),
+                  header("relevo-attempt", std::to_string(job.attempt))};
+  if (job.tenant) call.headers.push_back(header("relevo-tenant", *job.tenant));
+  add_trace(job.headers, call.headers);
+  call.body = job.payload;
+  call.timeout = timeout;
+  return call;
+}
+
+}  // namespace
+
+void HttpJobHandler::start(const worker::Job& job, std::chrono::milliseconds timeout,
+                           Finished finished) {
+  if (endpoint_.start(call_of(job, timeout), finished)) return;
+  endpoint_.post([finished = std::move(finished), pause = endpoint_.pause()] {
+    finished(worker::snooze(pause));
+  });
+}
+
+void HttpJobHandler::abandon(worker::JobId id) { endpoint_.abandon(id_of(id)); }
+
+}  // namespace relevo::webhook

@@ -1,0 +1,1089 @@
+#include "relevo/worker/worker.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "finisher.hpp"
+#include "held_lanes.hpp"
+#include "relevo/core/backoff.hpp"
+#include "relevo/core/error.hpp"
+#include "relevo/core/outage.hpp"
+#include "relevo/feed/fair_share.hpp"
+#include "relevo/feed/ticker.hpp"
+#include "relevo/feed/window_reader.hpp"
+#include "relevo/worker/scheduler.hpp"
+#include "relevo/worker/verdict.hpp"
+
+namespace relevo::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+constexpr auto kBalanceEvery = 200ms;
+constexpr auto kControlsEvery = 1s;
+constexpr auto kSignalsEvery = 100ms;
+constexpr auto kSweepEvery = 1h;
+constexpr auto kSettleAgain = 50ms;
+constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
+constexpr auto kCrashBackoff = 1s;
+constexpr std::size_t kLargestClaim = 1'000;
+constexpr std::size_t kLargePayloads = 8 << 20;  // bytes fetched for one claim
+constexpr milliseconds kPutBackDelay{50};
+
+using JobWindows = feed::WindowReader<JobRows, Cursor>;
+
+// A session with what reads through it.
+struct Connected {
+  explicit Connected(JobSession s)
+      : session(std::move(s)),
+        ticker(*session.ticks),
+        readers{JobWindows(ticker, *session.windows[0], feed::ReadAhead::kNo),
+                JobWindows(ticker, *session.windows[1], feed::ReadAhead::kNo),
+                JobWindows(ticker, *session.windows[2], feed::ReadAhead::kNo)} {}
+  JobSession session;
+  feed::Ticker ticker;
+  std::array<JobWindows, kClasses> readers;
+};
+
+}  // namespace
+
+class Worker::Loop {
+ public:
+  Loop(Options options, Ports ports);
+
+  void run();
+
+  core::Heartbeat heartbeat;
+  std::atomic<bool> stopping{false};
+  std::atomic<bool> ready{false};
+  std::atomic<bool> finished{false};
+
+ private:
+  struct Postponed {
+    core::BootTime until{};
+    Selected selected;
+  };
+
+  void connect();
+  void disconnect(std::string_view reason);
+  void turn();
+  void wait(milliseconds time);
+  milliseconds idle_time() const;
+
+  void collect_ended();
+  void end(Ended& ended);
+  void write_results();
+  void over(const JobKey& job);
+
+  void balance_if_due();
+  void take_lanes(std::size_t share);
+  void enter(HeldLane& lane);
+  void settle_due();
+  bool settle(HeldLane& lane, bool crash);
+  void hand_back_leaving();
+  void keep_leases();
+  void drop(feed::Slice lane);
+  void hand_over(std::span<HeldLane* const> lanes);
+  void release(std::span<HeldLane* const> lanes);
+
+  void refresh_controls();
+  void apply_signals();
+  void apply_operation(const Signal& signal);
+  void cancel(JobId id);
+
+  bool read_due();
+  bool refill();
+  bool read_windows();
+  void note_due(const JobRow& row);
+  bool take_rows(const JobRows& rows, ReadBatch* batch);
+  void ask_for_tokens();
+  bool claim();
+  void fetch_payloads(std::vector<Selected>& selected);
+  bool write_journal(std::vector<std::unique_ptr<Claim>> claims);
+  void save_if_due();
+  void sweep_if_due();
+  void watch_handlers();
+  bool is_empty();
+
+  void drain();
+
+  core::WallTime database_now() const;
+  milliseconds waited(const JobRow& row) const;
+
+  const Options options_;
+  Ports to_;
+  core::Outage outage_;
+  Scheduler scheduler_;
+  Executor executor_;
+  Finisher finisher_;
+  Judge judge_;
+  HeldLanes lanes_;
+  std::map<feed::Slice, std::int64_t> lost_epochs_;  // held when the connection was lost
+  std::optional<Connected> connected_;
+  std::unordered_map<Claim*, std::unique_ptr<Claim>> claims_;
+  // Of the present tenure of its lane, until its end is committed.
+  struct Claimed {
+    JobKey key;
+    feed::Slice lane = 0;
+    Claim* running = nullptr;  // nullptr: the run is over
+  };
+  std::unordered_map<JobId, Claimed> claimed_;
+  std::vector<Postponed> postponed_;
+  std::vector<JobKey> doubtful_marks_;  // unique jobs whose journal was in doubt
+  std::vector<Ended> ended_;
+  std::vector<JobKey> over_;
+  std::vector<std::unique_ptr<Claim>> refused_;  // by their own transaction; to be looked at
+
+  std::array<DueCursor, kClasses> due_{};
+  bool due_incomplete_ = true;
+  core::BootTime next_due_{};
+  core::BootTime next_look_{};
+  core::BootTime next_balance_{};
+  core::BootTime next_controls_{};
+  core::BootTime next_signals_{};
+  core::BootTime next_save_{};
+  core::BootTime next_sweep_{};
+  std::optional<JobId> sweep_at_;
+  core::WallTime database_time_{};
+  core::BootTime database_time_at_{};
+  std::optional<core::BootTime> stuck_since_;
+  bool replacing_ = false;
+  bool idle_look_ = false;  // the last look found nothing
+  milliseconds poll_;
+};
+
+Worker::Loop::Loop(Options options, Ports ports)
+    : options_(std::move(options)),
+      to_(std::move(ports)),
+      outage_("postgres (jobs)", to_.log, to_.clock),
+      scheduler_(to_.registry),
+      executor_({options_.threads, options_.give_up, to_.leases.holder()}, to_.units, to_.isolation,
+                to_.log, to_.clock),
+      finisher_(to_.connect_results, options_.quarantine_after, to_.metrics, to_.log, to_.clock),
+      poll_(options_.poll_min) {}
+
+void Worker::Loop::run() {
+  core::Backoff backoff(50ms, 1000ms);
+  core::BootTime connect_at{};
+  next_sweep_ = to_.clock.now() + 10min;
+  while (!stopping) {
+    heartbeat.beat(to_.clock.now());
+    try {
+      if (!connected_) {
+        if (to_.clock.now() < connect_at) {
+          collect_ended();
+          write_results();
+          keep_leases();
+          watch_handlers();
+          wait(10ms);
+          continue;
+        }
+        connect();
+      }
+      turn();
+      ready = true;
+      outage_.recovered();
+      backoff.reset();
+      if (options_.until_empty && is_empty()) break;
+    } catch (const core::IntegrationError& error) {
+      disconnect(error.what());
+      connect_at = to_.clock.now() + backoff.next();
+    }
+  }
+  ready = false;
+  drain();
+  finished = true;
+  heartbeat.rest();
+}
+
+// Lanes nobody else took in the meantime go on where they were: their running jobs are still ours.
+// What was read and not started is read again.
+void Worker::Loop::connect() {
+  connected_.emplace(to_.connect());
+  auto& lanes = *connected_->session.lanes;
+  std::vector<feed::Lease> known;
+  for (const auto& [slice, epoch] : lost_epochs_) known.push_back({slice, epoch});
+  const auto asked = to_.clock.now();
+  auto rows = known.empty() ? std::vector<LaneRow>{}
+                            : lanes.retake(to_.leases.holder(), to_.leases.ttl(), known);
+  std::vector<feed::Held> held;
+  for (const auto& row : rows) held.push_back({row.lane, row.epoch, row.version, {}});
+  to_.leases.hold(held, asked);
+  for (const auto& lease : known) {
+    const auto row = std::find_if(rows.begin(), rows.end(),
+                                  [&](const LaneRow& r) { return r.lane == lease.slice; });
+    if (row == rows.end()) drop(lease.slice);
+  }
+  lost_epochs_.clear();
+  for (const auto& row : rows) {
+    auto* lane = lanes_.find(row.lane);
+    if (!lane) continue;
+    lane->row.epoch = row.epoch;
+    lane->row.version = row.version;
+    lane->dirty = true;
+    enter(*lane);
+  }
+  due_ = {};
+  due_incomplete_ = true;
+  next_controls_ = {};
+  next_look_ = {};
+  if (!doubtful_marks_.empty()) {
+    connected_->session.jobs->sweep_fix(lanes_.leases(), doubtful_marks_);
+    doubtful_marks_.clear();
+  }
+}
+
+void Worker::Loop::disconnect(std::string_view reason) {
+  connected_.reset();
+  ready = false;
+  outage_.failed(reason);
+  for (const auto& lease : lanes_.leases()) lost_epochs_[lease.slice] = lease.epoch;
+  for (auto& one : postponed_) scheduler_.put_back(std::move(one.selected));
+  postponed_.clear();
+  scheduler_.forget_waiting();
+  lanes_.forget_reads();
+}
+
+void Worker::Loop::turn() {
+  bool worked = false;
+  collect_ended();
+  write_results();
+  keep_leases();
+  balance_if_due();
+  settle_due();
+  refresh_controls();
+  apply_signals();
+  worked |= read_due();
+  worked |= refill();
+  worked |= read_windows();
+  ask_for_tokens();
+  worked |= claim();
+  save_if_due();
+  sweep_if_due();
+  watch_handlers();
+  if (!worked) wait(idle_time());
+}
+
+milliseconds Worker::Loop::idle_time() const {
+  const auto now = to_.clock.now();
+  auto until = std::min(next_look_, now + kLongestWait);
+  until = std::min(until, next_due_);
+  if (const auto tokens = scheduler_.next_token_time()) until = std::min(until, *tokens);
+  for (const auto& one : postponed_) until = std::min(until, one.until);
+  const auto left = std::chrono::ceil<milliseconds>(until - now);
+  return std::clamp<milliseconds>(left, 1ms, kLongestWait);
+}
+
+// Until a run ends, an answer comes, or the time is over.
+void Worker::Loop::wait(milliseconds time) {
+  std::array<pollfd, 2> on{pollfd{executor_.event(), POLLIN, 0},
+                           pollfd{finisher_.socket(), POLLIN, 0}};
+  const nfds_t count = on[1].fd >= 0 ? 2 : 1;
+  (void)::poll(on.data(), count, static_cast<int>(time.count()));
+}
+
+void Worker::Loop::collect_ended() {
+  ended_.clear();
+  executor_.collect(ended_);
+  if (ended_.empty()) return;
+  std::vector<EndedJob> told;
+  told.reserve(ended_.size());
+  for (const auto& one : ended_) {
+    const auto name = one.how == Ended::How::kCrashed   ? "crashed"
+                      : one.how == Ended::How::kInDoubt ? "in_doubt"
+                                                        : outcome_name(one.outcome);
+    told.push_back(
+        {one.claim->kind ? std::string_view(one.claim->kind->pattern) : "unknown", name, one.ran});
+  }
+  to_.metrics.jobs_ended(told);
+  for (auto& one : ended_) end(one);
+  to_.metrics.jobs_running(claims_.size());
+}
+
+void Worker::Loop::end(Ended& ended) {
+  const auto found = claims_.find(ended.claim);
+  if (found == claims_.end()) return;
+  auto claim = std::move(found->second);
+  claims_.erase(found);
+  const auto& row = claim->row();
+  const auto mine = claimed_.find(row.at.id);
+  const bool stale = mine == claimed_.end() || mine->second.running != claim.get();
+  if (stale) {
+    if (ended.how != Ended::How::kRefused) to_.metrics.results_fenced(1);
+    return;
+  }
+  mine->second.running = nullptr;
+  scheduler_.ended(row);
+  const RunTimes times{claim->waited, std::chrono::duration_cast<milliseconds>(ended.ran)};
+  static const KindPolicy kNone{};
+  const auto& policy = claim->kind ? claim->kind->policy : kNone;
+  switch (ended.how) {
+    case Ended::How::kCommitted: return over(claim->job->key());
+    case Ended::How::kRefused: return refused_.push_back(std::move(claim));
+    case Ended::How::kInDoubt: {
+      const auto* retry = std::get_if<Retry>(&ended.outcome);
+      return finisher_.add(judge_.again(row, retry ? retry->reason : "in doubt", times));
+    }
+    case Ended::How::kCrashed: {
+      const auto* retry = std::get_if<Retry>(&ended.outcome);
+      return finisher_.add_crash({claim->job->key(), row.attempts,
+                                  judge_.backoff(policy, row.crashes + 1), AfterFailure::kWaiting,
+                                  clean_text(retry ? retry->reason : "its process died"),
+                                  times.ran});
+    }
+    case Ended::How::kJudged: break;
+  }
+  if (claim->cancelled && !std::holds_alternative<Done>(ended.outcome)) {
+    ended.outcome = Cancel{"cancelled while it ran"};
+  } else if (stopping && !std::holds_alternative<Done>(ended.outcome) &&
+             claim->stop.stop_requested()) {
+    ended.outcome = Snooze{0ms};  // asked to stop by the end of the process: not its fault
+  }
+  finisher_.add(judge_.judge(row, policy, ended.outcome, times));
+}
+
+// The end of a job is written, or is no matter of ours any more.
+void Worker::Loop::over(const JobKey& job) {
+  scheduler_.forget(job);
+  if (const auto mine = claimed_.find(job.id); mine != claimed_.end() && mine->second.key == job) {
+    claimed_.erase(mine);
+  }
+  for (auto& [slice, lane] : lanes_) {
+    const auto open = lane.open.find(job.id);
+    if (open == lane.open.end() || open->second != job.token) continue;
+    lane.open.erase(open);
+    lane.dirty = true;
+    return;
+  }
+}
+
+void Worker::Loop::write_results() {
+  over_.clear();
+  finisher_.pump(over_);
+  for (const auto& job : over_) over(job);
+  if (!connected_) return;
+  if (const auto unsure = finisher_.unsure(); !unsure.empty()) {
+    const auto still = connected_->session.jobs->still(unsure);
+    over_.clear();
+    finisher_.resolve(still, over_);
+    for (const auto& job : over_) over(job);
+  }
+  if (refused_.empty()) return;
+  // A handler's transaction found its row locked, or not its own any more.
+  std::vector<JobKey> keys;
+  for (const auto& claim : refused_) keys.push_back(claim->job->key());
+  const auto still = connected_->session.jobs->still(keys);
+  for (const auto& claim : std::exchange(refused_, {})) {
+    const auto key = claim->job->key();
+    if (std::find(still.begin(), still.end(), key.id) != still.end()) {
+      finisher_.add(judge_.again(claim->row(), "its row was locked by somebody else", {}));
+    } else {
+      to_.metrics.results_fenced(1);
+      over(key);
+    }
+  }
+}
+
+void Worker::Loop::balance_if_due() {
+  const auto now = to_.clock.now();
+  if (now < next_balance_) return;
+  next_balance_ = now + kBalanceEvery;
+  const auto alive = to_.leases.alive();
+  const auto share =
+      static_cast<std::size_t>(feed::fair_share(alive, to_.leases.holder(), options_.lanes));
+  std::size_t staying = lanes_.working().size();
+  if (staying > share) {
+    for (auto& [slice, lane] : lanes_) {
+      if (staying <= share) break;
+      if (lane.leaving) continue;
+      lane.leaving = true;
+      // What stands ready goes back unstarted: the position must not pass it.
+      lanes_.progress();
+      lanes_.freeze(slice);
+      scheduler_.drop_lane(slice);
+      for (auto& reader : connected_->readers) reader.remove(slice);
+      --staying;
+    }
+  }
+  hand_back_leaving();
+  if (lanes_.size() < share) take_lanes(share);
+  to_.metrics.lanes_held(lanes_.size());
+}
+
+void Worker::Loop::take_lanes(std::size_t share) {
+  const auto asked = to_.clock.now();
+  auto rows = connected_->session.lanes->take(to_.leases.holder(), to_.leases.ttl(),
+                                              static_cast<int>(share - lanes_.size()));
+  if (rows.empty()) return;
+  std::vector<feed::Held> held;
+  for (const auto& row : rows) held.push_back({row.lane, row.epoch, row.version, {}});
+  to_.leases.hold(held, asked);
+  // All of them are ours before the first is read: an error there must not leave a lease behind
+  // that is renewed and never worked.
+  std::vector<feed::Slice> taken;
+  for (auto& row : rows) {
+    taken.push_back(row.lane);
+    lanes_.add(std::move(row)).crash = true;
+  }
+  for (const auto slice : taken) {
+    auto& lane = *lanes_.find(slice);
+    for (int c = 0; c < kClasses; ++c) {
+      const auto& place = lane.row.skipped[static_cast<std::size_t>(c)];
+      if (place) scheduler_.skip_from(c, *place);
+    }
+    enter(lane);
+  }
+  // What fell due meanwhile has no change that the feed would show.
+  due_ = {};
+  due_incomplete_ = true;
+  next_look_ = {};
+  next_controls_ = {};
+  to_.log.info("lanes held", {{"lanes", lanes_.size()}, {"taken", taken.size()}});
+}
+
+// Starts reading a lane where it stands.
+void Worker::Loop::enter(HeldLane& lane) {
+  for (int c = 0; c < kClasses; ++c) {
+    auto& position = lane.done[static_cast<std::size_t>(c)];
+    auto& reader = connected_->readers[static_cast<std::size_t>(c)];
+    if (reader.add(lane.row.lane, position)) continue;
+    // Another history (fail-over, restore): rows tell what is unfinished, so all are looked at
+    // once, and reading goes on from a new tick.
+    feed::TickPtr tick;
+    while (!tick) tick = connected_->ticker.look();
+    position = {tick->id, tick->id, feed::kStart<Cursor>, tick->fingerprint};
+    (void)reader.add(lane.row.lane, position);
+    scheduler_.skip_from(c, feed::kStart<Cursor>);
+    if (c == 0) {
+      to_.log.warn("lane names a tick that this database does not know; all its jobs are read",
+                   {{"lane", lane.row.lane}});
+    }
+  }
+}
+
+void Worker::Loop::settle_due() {
+  const auto now = to_.clock.now();
+  for (auto& [slice, lane] : lanes_) {
+    if (lane.must_settle && now >= lane.settle_at) (void)settle(lane, lane.crash);
+  }
+}
+
+// Hands what the journal names to new attempts. False: the lane is lost.
+bool Worker::Loop::settle(HeldLane& lane, bool crash) {
+  const auto settled = connected_->session.lanes->settle(
+      lane.row.lane, lane.row.epoch, lane.row.version, crash, options_.quarantine_after,
+      kCrashBackoff, lane.row.previous_holder);
+  if (!settled) {
+    lane.must_settle = false;
+    lane.row.epoch = -1;  // keep_leases() drops it
+    return false;
+  }
+  const auto before = lane.unsettled.size();
+  lane.row.version = settled->version;
+  lane.row.open = lane.unsettled;
+  lane.must_settle = settled->left_open > 0;
+  lane.settle_at = to_.clock.now() + kSettleAgain;
+  if (!lane.must_settle) lane.unsettled.clear();
+  if (crash && before > 0) {
+    const auto handed_on = before - static_cast<std::size_t>(settled->left_open);
+    to_.log.warn("lane of a lost worker: its jobs run again",
+                 {{"lane", lane.row.lane}, {"jobs", handed_on}});
+    to_.metrics.crash_attempts(handed_on);
+    next_due_ = {};
+  }
+  return true;
+}
+
+void Worker::Loop::hand_back_leaving() {
+  std::vector<HeldLane*> ready_lanes;
+  for (auto& [slice, lane] : lanes_) {
+    if (lane.leaving && lane.open.empty() && !lane.must_settle) ready_lanes.push_back(&lane);
+  }
+  if (!ready_lanes.empty()) release(ready_lanes);
+}
+
+// Writes what stands, gives the lanes to whoever looks next.
+void Worker::Loop::release(std::span<HeldLane* const> lanes) {
+  const auto skipped = scheduler_.skipped();
+  std::vector<LaneRow> rows;
+  std::vector<const LaneRow*> pointers;
+  lanes_.progress();
+  rows.reserve(lanes.size());
+  for (const auto* lane : lanes) {
+    rows.push_back(lanes_.state(*lane, skipped));
+    pointers.push_back(&rows.back());
+  }
+  const auto written = connected_->session.lanes->journal(pointers, {});
+  std::vector<const LaneRow*> free;
+  for (auto& row : rows) {
+    const bool mine = std::any_of(written.begin(), written.end(),
+                                  [&](const Journalled& w) { return w.lane == row.lane; });
+    ++row.version;
+    if (mine) free.push_back(&row);
+  }
+  if (!free.empty()) connected_->session.lanes->release(free);
+  for (const auto& row : rows) drop(row.lane);
+}
+
+// At the end of the process: what is still open goes to the next holder without an attempt burnt.
+void Worker::Loop::hand_over(std::span<HeldLane* const> lanes) {
+  std::vector<const LaneRow*> free;
+  for (auto* lane : lanes) {
+    if (settle(*lane, false)) free.push_back(&lane->row);
+  }
+  if (!free.empty()) connected_->session.lanes->release(free);
+  for (const auto slice : lanes_.slices()) drop(slice);
+}
+
+// Drops what can no longer be trusted.
+void Worker::Loop::keep_leases() {
+  const auto now = to_.clock.now();
+  std::vector<feed::Slice> lapsed;
+  for (const auto& [slice, lane] : lanes_) {
+    if (lane.row.epoch < 0 || to_.leases.trusted_until(slice) <= now) lapsed.push_back(slice);
+  }
+  if (lapsed.empty()) return;
+  to_.log.warn("lease lost", {{"lanes", lapsed.size()}});
+  to_.metrics.lanes_lost(lapsed.size());
+  for (const auto slice : lapsed) drop(slice);
+  to_.metrics.lanes_held(lanes_.size());
+}
+
+void Worker::Loop::drop(feed::Slice slice) {
+  for (auto claimed = claimed_.begin(); claimed != claimed_.end();) {
+    const auto& [id, one] = *claimed;
+    if (one.lane != slice) {
+      ++claimed;
+      continue;
+    }
+    // Whoever holds the lane now runs it again; what is still running here is asked to stop.
+    if (auto* claim = one.running) {
+      scheduler_.ended(claim->row());
+      claim->stop.request_stop();
+      if (claim->kind && claim->kind->remote) claim->kind->remote->abandon(id);
+    }
+    scheduler_.forget(one.key);
+    claimed = claimed_.erase(claimed);
+  }
+  scheduler_.drop_lane(slice);
+  if (connected_) {
+    for (auto& reader : connected_->readers) reader.remove(slice);
+  }
+  to_.leases.drop(slice);
+  lanes_.remove(slice);
+  lost_epochs_.erase(slice);
+}
+
+void Worker::Loop::refresh_controls() {
+  const auto now = to_.clock.now();
+  if (now < next_controls_) return;
+  next_controls_ = now + kControlsEvery;
+  const auto controls = connected_->session.jobs->controls();
+  database_time_ = controls.now;
+  database_time_at_ = to_.clock.now();
+  scheduler_.set_controls(controls, static_cast<int>(lanes_.size()), options_.lanes);
+}
+
+core::WallTime Worker::Loop::database_now() const {
+  return database_time_ +
+         std::chrono::duration_cast<std::chrono::microseconds>(to_.clock.now() - database_time_at_);
+}
+
+milliseconds Worker::Loop::waited(const JobRow& row) const {
+  const auto since = std::max(row.created_at, row.run_at.value_or(row.created_at));
+  return std::max(0ms, std::chrono::duration_cast<milliseconds>(database_now() - since));
+}
+
+void Worker::Loop::apply_signals() {
+  const auto now = to_.clock.now();
+  if (now < next_signals_ || lanes_.empty()) return;
+  next_signals_ = now + kSignalsEvery;
+  const auto signals = connected_->session.jobs->signals(lanes_.working());
+  if (signals.empty()) return;
+  std::vector<std::int64_t> done;
+  std::vector<JobId> sooner;
+  for (const auto& signal : signals) {
+    done.push_back(signal.id);
+    switch (signal.kind) {
+      case SignalKind::kCancel: cancel(signal.subject); break;
+      case SignalKind::kRetryNow: sooner.push_back(signal.subject); break;
+      case SignalKind::kOperation: apply_operation(signal); break;
+    }
+  }
+  if (!sooner.empty()) connected_->session.jobs->retry_now(lanes_.leases(), sooner);
+  connected_->session.jobs->signals_done(done);
+}
+
+void Worker::Loop::cancel(JobId id) {
+  if (const auto claimed = claimed_.find(id); claimed != claimed_.end()) {
+    if (!claimed->second.running) return;  // it has just ended
+    auto& claim = *claimed->second.running;
+    claim.cancelled = true;
+    claim.stop.request_stop();
+    if (claim.kind && claim.kind->remote) claim.kind->remote->abandon(id);
+    return;
+  }
+  const bool stood_ready = scheduler_.remove(id).has_value();
+  const bool cancelled =
+      connected_->session.jobs->cancel_waiting(lanes_.leases(), id, "cancelled before it ran");
+  if (!stood_ready || cancelled) return;
+  // Somebody has locked its row, so it lives on: it must be read again.
+  for (int c = 0; c < kClasses; ++c) scheduler_.skip_from(c, feed::kStart<Cursor>);
+}
+
+// One lane of an operation on all jobs that match, page by page.
+void Worker::Loop::apply_operation(const Signal& signal) {
+  auto* lane = lanes_.find(signal.lane);
+  if (!lane) return;
+  // What stands ready is dropped first and comes back by the feed unless the operation took it.
+  scheduler_.drop_lane(signal.lane);
+  for (int c = 0; c < kClasses; ++c) {
+    scheduler_.skip_from(c, feed::kStart<Cursor>);
+  }
+  std::vector<JobId> held;
+  for (const auto& [id, token] : lane->open) held.push_back(id);
+  for (std::optional<JobId> after = 0; after && !stopping;) {
+    const auto page = connected_->session.jobs->apply_operation(
+        signal.subject, {signal.lane, lane->row.epoch}, *after, held);
+    for (const auto id : page.running) cancel(id);
+    after = page.last_id;
+    heartbeat.beat(to_.clock.now());
+    collect_ended();
+    keep_leases();
+    if (!lanes_.find(signal.lane)) return;
+  }
+  connected_->session.jobs->operation_lane_done(signal.subject);
+  due_ = {};
+  due_incomplete_ = true;
+}
+
+bool Worker::Loop::take_rows(const JobRows& rows, ReadBatch* batch) {
+  for (const auto& row : rows.rows) {
+    const auto* lane = lanes_.find(row.lane);
+    if (!lane || lane->leaving) continue;
+    if (row.due) {
+      scheduler_.offer(row, batch);
+    } else {
+      note_due(row);
+    }
+  }
+  return !rows.rows.empty();
+}
+
+// A job read before its time: the due scan finds it then.
+void Worker::Loop::note_due(const JobRow& row) {
+  if (!row.run_at) return;
+  const auto in = *row.run_at - database_now();
+  if (in > 1h) return;
+  next_due_ = std::min(next_due_, to_.clock.now() + std::max<std::chrono::microseconds>(in, 0us));
+}
+
+bool Worker::Loop::read_due() {
+  if (lanes_.empty()) return false;
+  const auto now = to_.clock.now();
+  if (!due_incomplete_ && now < next_due_) return false;
+  auto& jobs = *connected_->session.jobs;
+  const auto working = lanes_.working();
+  bool read = false;
+  due_incomplete_ = false;
+  for (int c = 0; c < kClasses; ++c) {
+    auto& cursor = due_[static_cast<std::size_t>(c)];
+    if (!scheduler_.has_room(c)) {
+      due_incomplete_ = true;
+      continue;
+    }
+    const auto page = jobs.due(c, cursor, working);
+    read |= take_rows(page.rows, nullptr);
+    if (page.scanned_to) cursor = *page.scanned_to;
+    due_incomplete_ |= !page.complete;
+  }
+  if (!due_incomplete_) {
+    const auto in = jobs.next_due();
+    next_due_ = to_.clock.now() + std::clamp<milliseconds>(in.value_or(10s), 1ms, 10s);
+  }
+  return read;
+}
+
+bool Worker::Loop::refill() {
+  if (lanes_.empty()) return false;
+  const auto refill = scheduler_.next_refill();
+  if (!refill) return false;
+  auto& jobs = *connected_->session.jobs;
+  const auto working = lanes_.working();
+  if (refill->scope == Scope::kKey) {
+    constexpr std::size_t kPage = 100;
+    const auto rows = jobs.of_key(refill->value, refill->after.id, working);
+    std::optional<Cursor> last;
+    if (rows.rows.size() >= kPage) last = Cursor{0, rows.rows.back().at.id};
+    scheduler_.refilled(*refill, rows, last);
+    return true;
+  }
+  const auto page =
+      jobs.scan(refill->job_class, refill->after, refill->scope, refill->value, working);
+  for (const auto& row : page.rows.rows) {
+    if (!row.due) note_due(row);
+  }
+  scheduler_.refilled(*refill, page.rows, page.scanned_to);
+  return true;
+}
+
+bool Worker::Loop::read_windows() {
+  if (lanes_.empty()) return false;
+  bool worked = false;
+  const auto now = to_.clock.now();
+  bool wants_look = false;
+  for (const auto& reader : connected_->readers) wants_look |= reader.wants_look();
+  if (wants_look && now >= next_look_) {
+    const auto tick = connected_->ticker.look();
+    bool opened = false;
+    if (tick) {
+      for (auto& reader : connected_->readers) opened |= reader.open(tick);
+    }
+    idle_look_ = tick && !opened;
+    poll_ = opened || !tick ? options_.poll_min : std::min(poll_ * 2, options_.poll_max);
+    next_look_ = to_.clock.now() + poll_;
+  }
+  for (int c = 0; c < kClasses; ++c) {
+    auto& reader = connected_->readers[static_cast<std::size_t>(c)];
+    if (!reader.has_window() || !scheduler_.has_room(c)) continue;
+    const auto delivery = reader.step();
+    auto& batch = lanes_.read(c, delivery.after, delivery.slices);
+    worked |= take_rows(delivery.rows, &batch) || reader.has_window();
+  }
+  return worked;
+}
+
+void Worker::Loop::ask_for_tokens() {
+  const auto wanted = scheduler_.wanted_tokens(to_.clock.now());
+  if (wanted.empty()) return;
+  std::vector<std::string> keys;
+  std::vector<int> counts;
+  for (const auto& [key, count] : wanted) {
+    keys.push_back(key);
+    counts.push_back(count);
+  }
+  const auto asked = to_.clock.now();
+  const auto tokens = connected_->session.jobs->take_tokens(keys, counts);
+  for (std::size_t i = 0; i < keys.size() && i < tokens.size(); ++i) {
+    scheduler_.granted(keys[i], tokens[i], asked);
+  }
+}
+
+bool Worker::Loop::claim() {
+  const auto now = to_.clock.now();
+  for (auto one = postponed_.begin(); one != postponed_.end();) {
+    if (one->until > now) {
+      ++one;
+      continue;
+    }
+    scheduler_.put_back(std::move(one->selected));
+    one = postponed_.erase(one);
+  }
+  // Until its end is committed a job stays in the journal, whose size this bounds.
+  if (scheduler_.ready() == 0 || claimed_.size() >= options_.max_in_flight) return false;
+  std::unordered_map<feed::Slice, std::size_t> added;
+  Room room;
+  room.jobs = std::min(kLargestClaim, options_.max_in_flight - claimed_.size());
+  room.pool = executor_.room();
+  room.bytes = kLargePayloads;
+  room.lane = [&](feed::Slice slice) {
+    const auto* lane = lanes_.find(slice);
+    if (!lane) return false;
+    auto& count = added[slice];
+    if (lane->open.size() + lane->unsettled.size() + count >= kMostOpen) return false;
+    ++count;
+    return true;
+  };
+  auto selected = scheduler_.select(now, std::move(room));
+  if (selected.empty()) return false;
+  fetch_payloads(selected);
+  std::vector<std::unique_ptr<Claim>> claims;
+  claims.reserve(selected.size());
+  for (auto& one : selected) {
+    auto claim = std::make_unique<Claim>();
+    claim->job = std::move(one.job);
+    claim->kind = one.kind;
+    claim->claimed = now;
+    claim->waited = waited(claim->row());
+    claim->expired = claim->row().expires_at && *claim->row().expires_at <= database_now();
+    claims.push_back(std::move(claim));
+  }
+  return write_journal(std::move(claims));
+}
+
+void Worker::Loop::fetch_payloads(std::vector<Selected>& selected) {
+  std::vector<JobId> large;
+  for (const auto& one : selected) {
+    if (!one.job->row().payload) large.push_back(one.job->row().at.id);
+  }
+  if (large.empty()) return;
+  auto payloads = connected_->session.jobs->payloads(large);
+  std::unordered_map<JobId, std::string> by_id;
+  for (auto& one : payloads) by_id[one.id] = std::move(one.payload);
+  // A row that is gone meanwhile was unique and cancelled: its mark will not be made.
+  for (auto& one : selected) {
+    const auto found = by_id.find(one.job->row().at.id);
+    if (found != by_id.end()) one.job->set_payload(std::move(found->second));
+  }
+}
+
+// The commit of the journal is what makes starting lawful.
+bool Worker::Loop::write_journal(std::vector<std::unique_ptr<Claim>> claims) {
+  lanes_.progress();
+  const auto skipped = scheduler_.skipped();
+  std::map<feed::Slice, LaneRow> rows;
+  std::vector<UniqueStart> unique;
+  for (const auto& claim : claims) {
+    const auto slice = claim->row().lane;
+    auto row = rows.find(slice);
+    if (row == rows.end()) {
+      row = rows.emplace(slice, lanes_.state(*lanes_.find(slice), skipped)).first;
+    }
+    row->second.open.push_back(claim->job->key());
+    if (claim->row().unique_key) unique.push_back({slice, claim->job->key()});
+  }
+  std::vector<const LaneRow*> pointers;
+  for (const auto& [slice, row] : rows) pointers.push_back(&row);
+  for (const auto& one : unique) doubtful_marks_.push_back(one.key);
+  const auto journalled = connected_->session.lanes->journal(pointers, unique);
+  doubtful_marks_.clear();
+  std::unordered_map<JobId, bool> marked;
+  for (const auto& lane : journalled) {
+    auto& row = rows.at(lane.lane);
+    ++row.version;
+    auto& held = *lanes_.find(lane.lane);
+    held.row = row;
+    held.row.open.clear();
+    held.dirty = false;
+    for (const auto id : lane.marked) marked[id] = true;
+  }
+  std::vector<Claim*> started;
+  std::vector<JobKey> unmarked;
+  std::vector<Selected> locked;
+  std::vector<StartedJob> told;
+  for (auto& claim : claims) {
+    const auto& row = claim->row();
+    auto& lane = *lanes_.find(row.lane);
+    const bool written = std::any_of(journalled.begin(), journalled.end(),
+                                     [&](const Journalled& j) { return j.lane == row.lane; });
+    if (!written) {
+      lane.row.epoch = -1;
+      scheduler_.ended(row);
+      scheduler_.forget(claim->job->key());
+      continue;
+    }
+    if (row.unique_key && !marked.contains(row.at.id)) {
+      unmarked.push_back(claim->job->key());
+      locked.push_back({std::move(claim->job), claim->kind});
+      lane.dirty = true;
+      continue;
+    }
+    lane.open[row.at.id] = row.token;
+    told.push_back({row.queue, claim->waited});
+    started.push_back(claim.get());
+    claimed_[row.at.id] = {claim->job->key(), row.lane, claim.get()};
+    claims_.emplace(claim.get(), std::move(claim));
+  }
+  to_.metrics.jobs_started(told);
+  to_.metrics.jobs_running(claims_.size());
+  executor_.start(started);
+  next_save_ = to_.clock.now() + options_.save_interval;
+  if (!unmarked.empty()) {
+    // Replaced or cancelled, or only locked by somebody who may yet do so.
+    const auto still = connected_->session.jobs->still(unmarked);
+    for (auto& one : locked) {
+      const auto key = one.job->key();
+      if (std::find(still.begin(), still.end(), key.id) != still.end()) {
+        postponed_.push_back({to_.clock.now() + kPutBackDelay, std::move(one)});
+      } else {
+        scheduler_.ended(one.job->row());
+        scheduler_.forget(key);
+      }
+    }
+  }
+  return true;
+}
+
+void Worker::Loop::save_if_due() {
+  const auto now = to_.clock.now();
+  if (now < next_save_) return;
+  next_save_ = now + options_.save_interval;
+  lanes_.progress();
+  std::vector<LaneRow> rows;
+  const auto skipped = scheduler_.skipped();
+  for (const auto& [slice, lane] : lanes_) {
+    if (lane.row.epoch < 0) continue;
+    if (lanes_.moved(lane) || lane.row.skipped != skipped) {
+      rows.push_back(lanes_.state(lane, skipped));
+    }
+  }
+  if (rows.empty()) return;
+  std::vector<const LaneRow*> pointers;
+  for (const auto& row : rows) pointers.push_back(&row);
+  const auto journalled = connected_->session.lanes->journal(pointers, {});
+  for (auto& row : rows) {
+    auto& lane = *lanes_.find(row.lane);
+    const bool written = std::any_of(journalled.begin(), journalled.end(),
+                                     [&](const Journalled& j) { return j.lane == row.lane; });
+    if (!written) {
+      lane.row.epoch = -1;
+      continue;
+    }
+    ++row.version;
+    lane.row = row;
+    lane.row.open.clear();
+    lane.dirty = false;
+  }
+}
+
+// Looks for rows that a position has passed and nobody holds: there should be none.
+void Worker::Loop::sweep_if_due() {
+  const auto now = to_.clock.now();
+  if (lanes_.empty() || (!sweep_at_ && now < next_sweep_)) return;
+  if (!sweep_at_) {
+    sweep_at_ = 0;
+    next_sweep_ = now + kSweepEvery;
+  }
+  if (scheduler_.ready() > 0) return;
+  JobReader::SweepBounds bounds;
+  for (int c = 0; c < kClasses; ++c) {
+    feed::TickPtr oldest;
+    for (const auto& [slice, lane] : lanes_) {
+      const auto tick = connected_->ticker.find(lane.done[static_cast<std::size_t>(c)].a);
+      if (tick && (!oldest || tick->id < oldest->id)) oldest = tick;
+    }
+    if (!oldest) return;
+    bounds.snapshots[static_cast<std::size_t>(c)] = oldest->snapshot.text();
+    bounds.due[static_cast<std::size_t>(c)] = due_[static_cast<std::size_t>(c)];
+  }
+  const auto page = connected_->session.jobs->sweep(*sweep_at_, bounds, lanes_.working());
+  sweep_at_ = page.scanned_to;
+  const auto skipped = scheduler_.skipped();
+  const bool some_left = std::any_of(skipped.begin(), skipped.end(),
+                                     [](const auto& place) { return place.has_value(); });
+  std::vector<JobKey> stuck;
+  for (const auto& key : page.stuck) {
+    if (!scheduler_.knows(key.id) && !claimed_.contains(key.id) && !some_left) stuck.push_back(key);
+  }
+  if (stuck.empty()) return;
+  const int freed = connected_->session.jobs->sweep_fix(lanes_.leases(), stuck);
+  to_.log.error("jobs were stuck and are set free; please report this", {{"jobs", freed}});
+}
+
+void Worker::Loop::watch_handlers() {
+  const auto now = to_.clock.now();
+  executor_.keep_time(now, [this](const Claim& claim) {
+    const auto found = claims_.find(const_cast<Claim*>(&claim));
+    const auto& row = claim.row();
+    if (const auto mine = claimed_.find(row.at.id);
+        mine != claimed_.end() && mine->second.running == &claim) {
+      static const KindPolicy kNone{};
+      mine->second.running = nullptr;
+      scheduler_.ended(row);
+      finisher_.add(judge_.judge(row, claim.kind ? claim.kind->policy : kNone,
+                                 Retry{"ran into its time limit and did not stop", std::nullopt},
+                                 {claim.waited, claim.timeout()}));
+    }
+    auto kept = std::move(found->second);
+    claims_.erase(found);
+    return kept;
+  });
+  if (executor_.given_up() == 0) {
+    stuck_since_.reset();
+    return;
+  }
+  if (!stuck_since_) stuck_since_ = now;
+  if (replacing_ || now - *stuck_since_ < options_.give_up) return;
+  replacing_ = true;
+  to_.log.error("a handler does not come back: this process ends to be started anew");
+  if (to_.replace) to_.replace();
+}
+
+// Nothing is due, nothing runs, and everything committed was looked at.
+bool Worker::Loop::is_empty() {
+  if (!claims_.empty() || !finisher_.idle() || scheduler_.ready() > 0 || !postponed_.empty() ||
+      scheduler_.waiting() > 0 || due_incomplete_ || !idle_look_ || lanes_.empty()) {
+    return false;
+  }
+  for (const auto& reader : connected_->readers) {
+    if (reader.has_window()) return false;
+  }
+  for (const auto& [slice, lane] : lanes_) {
+    if (lane.must_settle) return false;
+  }
+  return to_.clock.now() < next_due_;
+}
+
+void Worker::Loop::drain() {
+  const auto until = to_.clock.now() + options_.drain;
+  const auto ask_at = to_.clock.now() + options_.drain / 2;
+  to_.log.info("stopping", {{"jobs", claims_.size()}});
+  for (auto* claim : executor_.recall()) {
+    // Never begun: the row goes back as it was.
+    claimed_.erase(claim->row().at.id);
+    claims_.erase(claim);
+  }
+  bool asked = false;
+  while (to_.clock.now() < until && (!claims_.empty() || !finisher_.idle())) {
+    heartbeat.beat(to_.clock.now());
+    if (!asked && to_.clock.now() >= ask_at) {
+      asked = true;
+      executor_.stop_all();
+    }
+    try {
+      collect_ended();
+      write_results();
+      keep_leases();
+    } catch (const core::IntegrationError& error) {
+      connected_.reset();
+      outage_.failed(error.what());
+    }
+    wait(10ms);
+  }
+  const auto left = claims_.size();
+  if (left > 0) executor_.abandon();
+  if (lanes_.empty()) return;
+  try {
+    if (!connected_) {
+      for (const auto& lease : lanes_.leases()) lost_epochs_[lease.slice] = lease.epoch;
+      connect();
+    }
+    std::vector<HeldLane*> all;
+    for (auto& [slice, lane] : lanes_) all.push_back(&lane);
+    hand_over(all);
+    to_.log.info("lanes handed back", {{"unfinished", left}});
+  } catch (const core::IntegrationError& error) {
+    to_.log.warn("lanes could not be handed back; others wait until they lapse",
+                 {{"reason", error.what()}});
+  }
+  connected_.reset();
+}
+
+Worker::Worker(Options options, Ports ports)
+    : loop_(std::make_unique<Loop>(std::move(options), std::move(ports))) {}
+
+Worker::~Worker() { stop(); }
+
+void Worker::start() {
+  loop_->stopping = false;
+  loop_->heartbeat.beat(core::BootClock::now());
+  thread_ = std::thread([this] { loop_->run(); });
+}
+
+void Worker::stop() {
+  loop_->stopping = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+const core::Heartbeat& Worker::heartbeat() const { return loop_->heartbeat; }
+bool Worker::ready() const { return loop_->ready; }
+bool Worker::finished() const { return loop_->finished; }
+
+}  // namespace relevo::worker

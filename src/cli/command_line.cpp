@@ -28,6 +28,7 @@ Examples:
   relevo outbox publish order 42 OrderPaid '{"total": 1999}'
   relevo outbox tail                  see events arrive in Kafka
   relevo outbox dead list             events that could not be published
+  relevo dead list                    messages that could not be consumed
   relevo schedules list               jobs at certain times
 
 Every key of the configuration can be given in the environment: RELEVO_DATABASE_URL, …
@@ -120,6 +121,7 @@ int act(int argc, char** argv) {
   add_check(app, chosen);
   add_status(app, chosen);
   add_outbox(app, chosen);
+  add_dead_messages(app, chosen);
   add_schedules(app, chosen);
   add_isolated_job(app, chosen);
   add_version(app, chosen);

@@ -181,7 +181,7 @@ void Consumer::hold(std::vector<RawRecord>& records) {
       held_[ticket] = std::make_unique<Held>(std::move(record));
     }
   }
-  const auto wanted = std::min(records.size(), workers_.size());
+  const auto wanted = std::min(records.size(), static_cast<std::size_t>(options_.concurrency));
   for (std::size_t i = 0; i < wanted; ++i) work_.notify_one();
   records.clear();
 }

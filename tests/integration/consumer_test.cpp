@@ -19,6 +19,7 @@
 #include "support/eventually.hpp"
 #include "support/kafka_admin.hpp"
 #include "support/message_consuming.hpp"
+#include "support/message_source_contract.hpp"
 
 namespace relevo::worker {
 namespace {
@@ -146,6 +147,17 @@ class ConsumerTest : public testing::Test {
   test::ConsumerFigures figures;
   test::LogLines log;
 };
+
+TEST_F(ConsumerTest, the_adapter_is_a_message_source) {
+  const auto partition_key = std::string("k");  // all to one partition
+  test::expect_message_source(
+      {[this] { return std::make_unique<kafka::KafkaConsumer>(source_options(), log); },
+       [&](const std::vector<std::string>& values) {
+         std::vector<test::TestRecord> records;
+         for (const auto& value : values) records.push_back({partition_key, value, {}});
+         write(records);
+       }});
+}
 
 TEST_F(ConsumerTest, each_event_has_one_effect_in_the_order_of_its_key) {
   write(numbered(0, 2'000, 40));

@@ -445,7 +445,8 @@ void KafkaConsumer::close(milliseconds limit, Assignment& assignment) {
                     {{"group", self.options.group}});
       break;
     }
-    rd_kafka_queue_poll_callback(queue.get(), 100);
+    // Not rd_kafka_queue_poll_callback(): it aborts when a record that was fetched ahead comes.
+    const Message dropped(rd_kafka_consume_queue(queue.get(), 100));
   }
   self.told = nullptr;
 }

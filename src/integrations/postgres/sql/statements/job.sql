@@ -225,7 +225,7 @@ CROSS JOIN LATERAL (SELECT * FROM relevo.job_signal f WHERE f.lane = k.lane ORDE
 ORDER BY s.id LIMIT 1000;
 
 -- name: job_signals_done
--- $1 ids. Of an operation in one transaction with job_operation_lane_done.
+-- $1 ids. Those of operations: job_operation_lane_done.
 DELETE FROM relevo.job_signal s USING unnest($1::bigint[]) k (id) WHERE s.id = k.id;
 
 -- name: job_cancel_waiting
@@ -242,10 +242,11 @@ SELECT a.last_id, a.changed, a.running::text AS running_text
 FROM relevo.apply_operation($1::bigint, $2::smallint, $3::bigint, $4::bigint, $5::int, $6::bigint[]) a;
 
 -- name: job_operation_lane_done
--- $1 operation
+-- $1 operation, $2 its signal to one lane: goes with it, so that a lane that is done twice counts once.
+WITH done AS (DELETE FROM relevo.job_signal s WHERE s.id = $2::bigint RETURNING s.id)
 UPDATE relevo.job_operation o
 SET lanes_left = greatest(0, o.lanes_left - 1), finished_at = CASE WHEN o.lanes_left <= 1 THEN coalesce(o.finished_at, clock_timestamp()) END
-WHERE o.id = $1::bigint RETURNING o.lanes_left;
+FROM done WHERE o.id = $1::bigint RETURNING o.lanes_left;
 
 -- name: job_sweep
 -- $1 id after which to go on, per class: $2 snapshot of tick a, $3 run_at and $4 id of the due cursor; $5 mask, $6 lanes held. What the position or the

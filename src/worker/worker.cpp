@@ -97,6 +97,7 @@ class Worker::Loop {
   void apply_signals();
   void apply_operation(const Signal& signal);
   void cancel(JobId id);
+  void edit(const Signal& signal);
 
   bool read_due();
   bool refill();
@@ -596,15 +597,16 @@ void Worker::Loop::apply_signals() {
   std::vector<std::int64_t> done;
   std::vector<JobId> sooner;
   for (const auto& signal : signals) {
-    done.push_back(signal.id);
+    if (signal.kind != SignalKind::kEdit) done.push_back(signal.id);
     switch (signal.kind) {
       case SignalKind::kCancel: cancel(signal.subject); break;
       case SignalKind::kRetryNow: sooner.push_back(signal.subject); break;
+      case SignalKind::kEdit: edit(signal); break;
       case SignalKind::kOperation: apply_operation(signal); break;
     }
   }
   if (!sooner.empty()) connected_->session.jobs->retry_now(lanes_.leases(), sooner);
-  connected_->session.jobs->signals_done(done);
+  if (!done.empty()) connected_->session.jobs->signals_done(done);
 }
 
 void Worker::Loop::cancel(JobId id) {
@@ -617,6 +619,13 @@ void Worker::Loop::cancel(JobId id) {
   }
   (void)scheduler_.remove(id);
   connected_->session.jobs->cancel_waiting(lanes_.leases(), id, "cancelled before it ran");
+}
+
+// No job starts between the change of its row and its removal here: one thread does both.
+void Worker::Loop::edit(const Signal& signal) {
+  if (connected_->session.jobs->edit_waiting(lanes_.leases(), signal.id)) {
+    (void)scheduler_.remove(signal.subject);
+  }
 }
 
 // One lane of an operation on all jobs that match, page by page.

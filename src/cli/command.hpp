@@ -65,6 +65,8 @@ void add_outbox(CLI::App& parent, Action& chosen);  // with the following below 
 void add_outbox_tail(CLI::App& parent, Action& chosen);
 void add_outbox_publish(CLI::App& parent, Action& chosen);
 void add_outbox_dead(CLI::App& parent, Action& chosen);
+void add_jobs(CLI::App& parent, Action& chosen);
+void add_queues(CLI::App& parent, Action& chosen);
 void add_schedules(CLI::App& parent, Action& chosen);
 void add_version(CLI::App& parent, Action& chosen);
 

@@ -125,6 +125,7 @@ int act(int argc, char** argv) {
   add_jobs(app, chosen);
   add_queues(app, chosen);
   add_schedules(app, chosen);
+  add_isolated_job(app, chosen);
   add_version(app, chosen);
   app.footer(kFooter);  // last: commands would inherit it
   const int code = parse(app, argc, argv, out);

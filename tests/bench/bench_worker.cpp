@@ -12,7 +12,6 @@
 
 #include "job_worker.hpp"
 #include "relevo/logging/make_log.hpp"
-#include "wiring.hpp"
 
 namespace {
 

@@ -66,6 +66,8 @@ void add_outbox_tail(CLI::App& parent, Action& chosen);
 void add_outbox_publish(CLI::App& parent, Action& chosen);
 void add_outbox_dead(CLI::App& parent, Action& chosen);
 void add_dead_messages(CLI::App& parent, Action& chosen);
+void add_jobs(CLI::App& parent, Action& chosen);
+void add_queues(CLI::App& parent, Action& chosen);
 void add_schedules(CLI::App& parent, Action& chosen);
 void add_isolated_job(CLI::App& parent, Action& chosen);
 void add_version(CLI::App& parent, Action& chosen);

@@ -24,11 +24,13 @@ Examples:
   relevo migrate                      create or update the schema
   relevo -c relevo.yaml check         is everything as it should be?
   relevo -c relevo.yaml run           start the daemon
-  relevo status --watch               shards, backlog, rate, dead events
+  relevo status --watch               shards, backlog, rate, queues, what is dead
   relevo outbox publish order 42 OrderPaid '{"total": 1999}'
   relevo outbox tail                  see events arrive in Kafka
   relevo outbox dead list             events that could not be published
   relevo dead list                    messages that could not be consumed
+  relevo jobs list --state dead       jobs that failed for good
+  relevo queues                       what waits in which queue, limits, pauses
   relevo schedules list               jobs at certain times
 
 Every key of the configuration can be given in the environment: RELEVO_DATABASE_URL, …
@@ -122,6 +124,8 @@ int act(int argc, char** argv) {
   add_status(app, chosen);
   add_outbox(app, chosen);
   add_dead_messages(app, chosen);
+  add_jobs(app, chosen);
+  add_queues(app, chosen);
   add_schedules(app, chosen);
   add_isolated_job(app, chosen);
   add_version(app, chosen);

@@ -33,7 +33,7 @@ int add(Options options, const Invocation& invocation) {
   if (options.payload) schedule.payload = read_payload(*options.payload, std::cin);
   schedule.headers = headers_json(options.headers);
   try {
-    if (options.every) schedule.timing.every = parse_interval(*options.every);
+    if (options.every) schedule.timing.every = parse_interval("--every", *options.every);
     if (options.at) schedule.timing.at = worker::parse_instant(*options.at);
     (void)worker::TimeZone::find(schedule.timing.time_zone);
     (void)worker::parse_timing(schedule.timing);

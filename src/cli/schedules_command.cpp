@@ -30,7 +30,7 @@ constexpr std::array kUnits{Unit{"d", days(1)}, Unit{"h", hours(1)}, Unit{"m", m
 
 }  // namespace
 
-milliseconds parse_interval(const std::string& text) {
+milliseconds parse_interval(std::string_view option, const std::string& text) {
   std::int64_t amount = 0;
   const auto* end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, amount);
@@ -38,7 +38,7 @@ milliseconds parse_interval(const std::string& text) {
     if (error != std::errc() || name != std::string_view(rest, end)) continue;
     if (amount > 0 && amount <= milliseconds::max() / length) return amount * length;
   }
-  throw UsageError("--every: \"" + text +
+  throw UsageError(std::string(option) + ": \"" + text +
                    "\" is no interval; give a number and ms, s, m, h or d: 15m");
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "cli/command.hpp"
 #include "relevo/core/clock.hpp"
@@ -21,7 +22,7 @@ void add_schedules_run(CLI::App& parent, Action& chosen);
 void add_schedules_next(CLI::App& parent, Action& chosen);
 
 // 500ms, 90s, 15m, 2h, 7d. Throws UsageError.
-std::chrono::milliseconds parse_interval(const std::string& text);
+std::chrono::milliseconds parse_interval(std::string_view option, const std::string& text);
 // The same the other way round, in the largest unit that is exact.
 std::string interval_text(std::chrono::milliseconds interval);
 

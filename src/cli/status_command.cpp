@@ -35,11 +35,13 @@ struct Options {
 int show_once(const Options& options, const Invocation& invocation) {
   const auto config = load_config(invocation);
   StopSignal stop;
-  postgres::Inspector inspector(connect_options(config));
+  const auto database = connect_options(config);
+  postgres::Inspector inspector(database);
+  std::optional<postgres::JobAdmin> jobs(database);
   const auto newest = inspector.newest_event();
   const auto backlog = inspector.backlog();
   if (stop.wait(kInterval)) return exit_code::kOk;
-  const auto look = look_at(inspector, config.relay.lease_ttl);
+  const auto look = look_at(inspector, jobs, config.relay.lease_ttl);
   const auto rate = published_per_second(newest, backlog, look.newest, look.backlog);
   invocation.out.print(options.json ? status_json(look, rate) : status_text(look, rate));
   return exit_code::kOk;
@@ -51,11 +53,15 @@ int watch(const Options& options, const Invocation& invocation) {
   const auto database = connect_options(config);
   StopSignal stop;
   std::optional<postgres::Inspector> inspector(database);
+  std::optional<postgres::JobAdmin> jobs(database);
   std::optional<Look> before;
   do {
     try {
-      if (!inspector) inspector.emplace(database);
-      auto look = look_at(*inspector, config.relay.lease_ttl);
+      if (!inspector) {
+        inspector.emplace(database);
+        jobs.emplace(database);
+      }
+      auto look = look_at(*inspector, jobs, config.relay.lease_ttl);
       const auto rate =
           before ? published_per_second(before->newest, before->backlog, look.newest, look.backlog)
                  : std::nullopt;
@@ -68,6 +74,7 @@ int watch(const Options& options, const Invocation& invocation) {
       if (error.kind() != core::ErrorKind::kDisconnected) throw;
       complain(explain(error) + " (trying again)");
       inspector.reset();
+      jobs.reset();
       before.reset();
     }
   } while (!stop.wait(kInterval));
@@ -77,7 +84,8 @@ int watch(const Options& options, const Invocation& invocation) {
 }  // namespace
 
 void add_status(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand("status", "Replicas, shards, backlog, rate, dead events");
+  auto* command = parent.add_subcommand(
+      "status", "Replicas, shards, backlog, rate, dead events; queues, workers, schedules");
   command->footer(kFooter);
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();

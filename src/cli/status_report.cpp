@@ -53,7 +53,8 @@ std::string dead_text(const Look& look) {
 
 }  // namespace
 
-Look look_at(postgres::Inspector& inspector, std::chrono::milliseconds lease) {
+Look look_at(postgres::Inspector& inspector, std::optional<postgres::JobAdmin>& jobs,
+             std::chrono::milliseconds lease) {
   Look look;
   look.newest = inspector.newest_event();
   look.backlog = inspector.backlog();
@@ -61,6 +62,7 @@ Look look_at(postgres::Inspector& inspector, std::chrono::milliseconds lease) {
   look.shards = inspector.shards();
   look.dead = inspector.dead_counts();
   if (!look.dead.empty()) look.waiting_aggregates = inspector.dead_aggregates();
+  look.jobs = look_at_jobs(jobs);
   return look;
 }
 
@@ -82,7 +84,8 @@ std::string status_text(const Look& look, std::optional<double> rate) {
   text += "\npublishing:  ";
   text +=
       rate ? "≈ " + count_text(std::llround(*rate), "event") + " per second" : "not measured yet";
-  return text + "\n\n" + replicas_text(look) + "\n" + shards_text(look) + "\n" + dead_text(look);
+  return text + "\n\n" + replicas_text(look) + "\n" + shards_text(look) + "\n" + dead_text(look) +
+         "\n" + jobs_text(look.jobs);
 }
 
 std::string status_json(const Look& look, std::optional<double> rate) {
@@ -110,16 +113,18 @@ std::string status_json(const Look& look, std::optional<double> rate) {
   for (const auto& count : look.dead) {
     dead.push_back({{"state", count.state}, {"reason", count.reason}, {"events", count.events}});
   }
-  return json_line({{"asked_at", iso_time(look.newest.asked_at)},
-                    {"backlog",
-                     {{"events", look.backlog.events},
-                      {"exact", look.backlog.exact},
-                      {"oldest_age_seconds", age ? Json(seconds(*age)) : Json()}}},
-                    {"published_per_second", rate ? Json(*rate) : Json()},
-                    {"replicas", std::move(replicas)},
-                    {"shards", std::move(shards)},
-                    {"dead_events", std::move(dead)},
-                    {"waiting_aggregates", look.waiting_aggregates}});
+  Json status{{"asked_at", iso_time(look.newest.asked_at)},
+              {"backlog",
+               {{"events", look.backlog.events},
+                {"exact", look.backlog.exact},
+                {"oldest_age_seconds", age ? Json(seconds(*age)) : Json()}}},
+              {"published_per_second", rate ? Json(*rate) : Json()},
+              {"replicas", std::move(replicas)},
+              {"shards", std::move(shards)},
+              {"dead_events", std::move(dead)},
+              {"waiting_aggregates", look.waiting_aggregates}};
+  add_jobs_json(status, look.jobs);
+  return json_line(status);
 }
 
 }  // namespace relevo::cli

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/job_report.hpp"
 #include "relevo/postgres/inspector.hpp"
 
 namespace relevo::cli {
@@ -17,9 +18,11 @@ struct Look {
   std::vector<postgres::ShardStatus> shards;
   std::vector<postgres::DeadCount> dead;
   std::int64_t waiting_aggregates = 0;
+  std::optional<JobLook> jobs;
 };
 
-Look look_at(postgres::Inspector& inspector, std::chrono::milliseconds lease);
+Look look_at(postgres::Inspector& inspector, std::optional<postgres::JobAdmin>& jobs,
+             std::chrono::milliseconds lease);
 
 // Events published (or parked) per second between two looks: the ids drawn, less what the backlog
 // has grown by. Rolled back transactions draw ids, too. Nothing when no time has passed.

@@ -97,6 +97,7 @@ class Worker::Loop {
   void apply_signals();
   void apply_operation(const Signal& signal);
   void cancel(JobId id);
+  void edit(const Signal& signal);
 
   bool read_due();
   bool refill();
@@ -635,8 +636,13 @@ void Worker::Loop::apply_signals() {
   std::vector<std::int64_t> done;
   std::vector<JobId> sooner;
   for (const auto& signal : signals) {
+    // Those two take their signal away themselves, with what they change.
     if (signal.kind == SignalKind::kOperation) {
       apply_operation(signal);
+      continue;
+    }
+    if (signal.kind == SignalKind::kEdit) {
+      edit(signal);
       continue;
     }
     done.push_back(signal.id);
@@ -664,6 +670,13 @@ void Worker::Loop::cancel(JobId id) {
   for (int c = 0; c < kClasses; ++c) scheduler_.skip_from(c, feed::kStart<Cursor>);
 }
 
+// No job starts between the change of its row and its removal here: one thread does both.
+void Worker::Loop::edit(const Signal& signal) {
+  if (connected_->session.jobs->edit_waiting(lanes_.leases(), signal.id)) {
+    (void)scheduler_.remove(signal.subject);
+  }
+}
+
 // One lane of an operation on all jobs that match, page by page.
 void Worker::Loop::apply_operation(const Signal& signal) {
   auto* lane = lanes_.find(signal.lane);
@@ -675,7 +688,8 @@ void Worker::Loop::apply_operation(const Signal& signal) {
   }
   std::vector<JobId> held;
   for (const auto& [id, token] : lane->open) held.push_back(id);
-  for (std::optional<JobId> after = 0; after && !stopping;) {
+  std::optional<JobId> after = 0;
+  while (after && !stopping) {
     const auto page = connected_->session.jobs->apply_operation(
         signal.subject, {signal.lane, lane->row.epoch}, *after, held);
     for (const auto id : page.running) cancel(id);
@@ -685,6 +699,7 @@ void Worker::Loop::apply_operation(const Signal& signal) {
     keep_leases();
     if (!lanes_.find(signal.lane)) return;
   }
+  if (after) return;  // stopping: the next holder goes on
   connected_->session.jobs->operation_lane_done(signal.subject, signal.id);
   due_ = {};
   due_incomplete_ = true;

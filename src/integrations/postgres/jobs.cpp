@@ -1,9 +1,7 @@
 #include "relevo/postgres/jobs.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -12,6 +10,7 @@
 #include "relevo/core/invariant.hpp"
 #include "relevo/postgres/positions.hpp"
 #include "statements.hpp"
+#include "timestamp.hpp"
 
 namespace relevo::postgres {
 namespace {
@@ -281,6 +280,11 @@ Params failure_params(std::span<const worker::Failure> jobs, const std::string& 
   return params;
 }
 
+worker::SignalKind signal_kind(std::string_view what) {
+  if (what == "cancel") return worker::SignalKind::kCancel;
+  return what == "edit" ? worker::SignalKind::kEdit : worker::SignalKind::kRetryNow;
+}
+
 std::string_view scope_name(worker::Scope scope) {
   switch (scope) {
     case worker::Scope::kQueue: return "queue";
@@ -291,21 +295,6 @@ std::string_view scope_name(worker::Scope scope) {
     case worker::Scope::kAll: break;
   }
   return "all";
-}
-
-// timestamptz as PostgreSQL takes it, to the microsecond.
-std::string time_text(core::WallTime time) {
-  const auto days = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date(days);
-  const std::chrono::hh_mm_ss clock(time - days);
-  std::array<char, 64> text{};
-  const int length = std::snprintf(
-      text.data(), text.size(), "%04d-%02u-%02u %02d:%02d:%02d.%06d+00",
-      static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-      static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
-      static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()),
-      static_cast<int>(clock.subseconds().count()));
-  return {text.data(), static_cast<std::size_t>(length)};
 }
 
 class RunUnit final : public worker::RunUnit {
@@ -531,7 +520,7 @@ worker::DuePage JobReader::due(int job_class, const worker::DueCursor& after,
       connection_->run(statements::kJobDue,
                        Params()
                            .add(std::int64_t{job_class})
-                           .add(after.run_at ? time_text(*after.run_at) : std::string("-infinity"))
+                           .add(after.run_at ? timestamp(*after.run_at) : std::string("-infinity"))
                            .add(after.id)
                            .add(mask_)
                            .add_array(lanes));
@@ -616,8 +605,7 @@ std::vector<worker::Signal> JobReader::signals(std::span<const feed::Slice> lane
     if (result.is_null(i, 3)) {
       signal.subject = result.int8(i, 4);
     } else {
-      signal.kind = result.text(i, 2) == "cancel" ? worker::SignalKind::kCancel
-                                                  : worker::SignalKind::kRetryNow;
+      signal.kind = signal_kind(result.text(i, 2));
       signal.subject = result.int8(i, 3);
     }
     signals.push_back(signal);
@@ -639,6 +627,11 @@ bool JobReader::cancel_waiting(std::span<const feed::Lease> lanes, JobId job,
 void JobReader::retry_now(std::span<const feed::Lease> lanes, std::span<const JobId> jobs) {
   auto params = LeaseColumns(lanes).params();
   connection_->run(statements::kJobRetryNow, params.add_array(jobs));
+}
+
+bool JobReader::edit_waiting(std::span<const feed::Lease> lanes, std::int64_t signal) {
+  auto params = LeaseColumns(lanes).params();
+  return !connection_->run(statements::kJobEditWaiting, params.add(signal)).is_null(0, 0);
 }
 
 worker::OperationPage JobReader::apply_operation(std::int64_t operation, const feed::Lease& lane,
@@ -683,7 +676,7 @@ JobReader::SweepPage JobReader::sweep(JobId after, const SweepBounds& bounds,
   std::vector<std::string> times;
   std::vector<std::int64_t> ids;
   for (const auto& due : bounds.due) {
-    times.push_back(due.run_at ? time_text(*due.run_at) : "-infinity");
+    times.push_back(due.run_at ? timestamp(*due.run_at) : "-infinity");
     ids.push_back(due.id);
   }
   const auto result = connection_->run(

@@ -405,6 +405,26 @@ SELECT r.redriven::text AS redriven_text, r.refused::text AS refused_text FROM r
 -- For people. $1 ids
 SELECT u.id FROM unnest(relevo.discard($1::bigint[])) u (id);
 
+-- name: job_edit_waiting
+-- $1 lanes, $2 epochs, $3 signal. The job's id if it was changed; NULL: it was not, or (the signal stays) not now.
+SELECT relevo.edit_waiting($1::smallint[], $2::bigint[], $3::bigint) AS changed;
+
+-- name: job_edit
+-- For people. $1 id, $2 change. edited, requested (then operation), running, dead, not found.
+SELECT e.answer, e.operation FROM relevo.edit_job($1::bigint, $2::jsonb) e;
+
+-- name: job_enqueue
+-- For people. As the parameters of relevo.enqueue(): $1 kind, $2 payload, $3 queue, $4 run_at, $5 priority, $6 unique_key, $7 on_conflict,
+-- $8 concurrency_key, $9 rate_key, $10 tenant, $11 max_attempts, $12 timeout in ms, $13 expires_at, $14 headers
+SELECT relevo.enqueue($1::text, $2::jsonb, $3::text, $4::timestamptz, $5::int, $6::text, $7::text, $8::text, $9::text, $10::text, $11::int,
+                      $12::bigint * interval '1 millisecond', $13::timestamptz, $14::jsonb) AS id;
+
+-- name: job_count
+-- For tests and people. $1 filter. Jobs that wait or run; reads all of them.
+SELECT count(*) AS jobs FROM relevo.job w
+WHERE w.state < 2 AND relevo.check_filter('job_count', $1::jsonb)
+  AND relevo.job_matches(w, $1::jsonb, (w.unique_key IS NULL OR w.state = 1) AND (w.id, w.token) IN (SELECT p.id, p.token FROM relevo.open_job p));
+
 -- name: job_start_operation
 -- For people. $1 cancel, retry or discard, $2 filter
 SELECT relevo.start_operation($1::text, $2::jsonb) AS operation;
@@ -414,6 +434,11 @@ SELECT relevo.start_operation($1::text, $2::jsonb) AS operation;
 SELECT o.id, o.what, o.filter::text AS filter_text, o.requested_at, o.changed, o.lanes_left, o.finished_at
 FROM relevo.job_operation o ORDER BY o.id DESC LIMIT $1::int;
 
+-- name: job_operation
+-- For people. $1 id.
+SELECT o.id, o.what, o.filter::text AS filter_text, o.requested_at, o.changed, o.lanes_left, o.finished_at
+FROM relevo.job_operation o WHERE o.id = $1::bigint;
+
 -- name: job_pause
 -- For people. $1 queue, $2 kind, each or '*'
 SELECT relevo.pause($1::text, $2::text);
@@ -421,6 +446,43 @@ SELECT relevo.pause($1::text, $2::text);
 -- name: job_resume
 -- For people. $1 queue, $2 kind, as paused
 SELECT relevo.resume($1::text, $2::text);
+
+-- name: queue_concurrency
+-- For people. $1 queue, $2 how many at once (NULL: no limit)
+SELECT relevo.set_queue_concurrency($1::text, $2::int);
+
+-- name: rate_set
+-- For people. $1 key, $2 tokens a second (NULL: no limit), $3 burst
+SELECT relevo.set_rate($1::text, $2::float8, $3::float8);
+
+-- name: tenant_weight_set
+-- For people. $1 tenant, $2 weight (NULL: 1)
+SELECT relevo.set_tenant_weight($1::text, $2::int);
+
+-- name: rates
+-- At most 1000 of them.
+SELECT b.key, b.rate, b.burst FROM relevo.bucket b ORDER BY b.key LIMIT 1000;
+
+-- name: queues_running
+SELECT j.queue, count(*) AS jobs
+FROM relevo.open_job p JOIN relevo.job j ON j.id = p.id AND j.token = p.token AND (j.unique_key IS NULL OR j.state = 1)
+GROUP BY j.queue;
+
+-- name: lane_holders
+-- Per holder (NULL: free): lanes, jobs in flight, microseconds since everything before was read in all of its lanes and classes. A
+-- tick that is not known is another history, shown as far behind.
+SELECT h.holder, count(*) AS lanes, sum(h.flying)::int8 AS running, max(h.behind) AS behind
+FROM (SELECT CASE WHEN p.expires > clock_timestamp() THEN p.holder END AS holder, cardinality(p.open) AS flying,
+             (SELECT max((extract(epoch FROM clock_timestamp() - coalesce(t.at, to_timestamp(0))) * 1e6)::bigint)
+              FROM generate_series(1, 11, 5) s LEFT JOIN relevo.tick t ON t.id = p.pos[s]) AS behind
+      FROM relevo.lane p) h
+GROUP BY h.holder ORDER BY h.holder NULLS LAST;
+
+-- name: schedule_figures
+-- How many there are, how many of them are paused, when the next one fires, and how many should have fired 10 seconds ago.
+SELECT count(*) AS schedules, count(*) FILTER (WHERE s.paused) AS paused, min(s.next_tick) FILTER (WHERE NOT s.paused) AS next_tick,
+       count(*) FILTER (WHERE NOT s.paused AND s.next_tick < clock_timestamp() - interval '10 seconds') AS overdue
+FROM relevo.schedule s;
 
 -- name: tidy_jobs
 -- $1 how long to keep history and attempts, $2 the inbox. Hourly will do.

@@ -107,7 +107,7 @@ struct Controls {
   std::vector<std::pair<std::string, int>> tenant_weights;
 };
 
-enum class SignalKind { kCancel, kRetryNow, kOperation };
+enum class SignalKind { kCancel, kRetryNow, kEdit, kOperation };
 
 struct Signal {
   std::int64_t id = 0;
@@ -154,6 +154,11 @@ class JobReader {
   virtual bool cancel_waiting(std::span<const feed::Lease> lanes, JobId job,
                               const std::string& reason) = 0;
   virtual void retry_now(std::span<const feed::Lease> lanes, std::span<const JobId> jobs) = 0;
+  // Applies the wish of this signal to change a waiting job, and ends it. True: the job was
+  // changed, so that what was read of it is stale. A wish that has to wait is among the next
+  // signals again.
+  [[nodiscard]] virtual bool edit_waiting(std::span<const feed::Lease> lanes,
+                                          std::int64_t signal) = 0;
   virtual OperationPage apply_operation(std::int64_t operation, const feed::Lease& lane,
                                         JobId after, std::span<const JobId> held) = 0;
   // With its signal, so that a lane counts once.

@@ -92,6 +92,7 @@ class JobReader final : public worker::JobReader {
   bool cancel_waiting(std::span<const feed::Lease> lanes, worker::JobId job,
                       const std::string& reason) override;
   void retry_now(std::span<const feed::Lease> lanes, std::span<const worker::JobId> jobs) override;
+  bool edit_waiting(std::span<const feed::Lease> lanes, std::int64_t signal) override;
   worker::OperationPage apply_operation(std::int64_t operation, const feed::Lease& lane,
                                         worker::JobId after,
                                         std::span<const worker::JobId> held) override;

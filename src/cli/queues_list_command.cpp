@@ -1,0 +1,79 @@
+#include <CLI/App.hpp>
+#include <memory>
+
+#include "cli/queues_commands.hpp"
+#include "cli/table.hpp"
+#include "daemon.hpp"
+#include "wiring.hpp"
+
+namespace relevo::cli {
+namespace {
+
+constexpr auto kFooter = R"(
+READY: could run now. OLDEST: when the oldest of these was enqueued. Above 5,000 jobs of a priority class ready
+is an estimate (≈). AT ONCE: how many run at a time, over all workers.)";
+
+std::string rate_text(double value) {
+  auto text = std::to_string(value);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
+int list(bool json, const Invocation& invocation) {
+  postgres::JobAdmin admin(connect_options(load_config(invocation)));
+  const auto look = look_at_queues(admin);
+  const auto rates = admin.rates();
+  const auto weights = admin.tenant_weights();
+  if (json) {
+    Json all_rates = Json::array();
+    for (const auto& rate : rates) {
+      all_rates.push_back(
+          {{"key", rate.key}, {"per_second", rate.per_second}, {"burst", rate.burst}});
+    }
+    Json all_weights = Json::array();
+    for (const auto& [tenant, weight] : weights) {
+      all_weights.push_back({{"tenant", tenant}, {"weight", weight}});
+    }
+    invocation.out.print(json_line({{"queues", queues_json(look)},
+                                    {"pauses", pauses_json(look)},
+                                    {"rates", std::move(all_rates)},
+                                    {"tenant_weights", std::move(all_weights)}}));
+    return exit_code::kOk;
+  }
+  auto text = queues_text(look);
+  if (!rates.empty()) {
+    Table table({"rate key", ">per second", ">burst"});
+    for (const auto& rate : rates) {
+      table.add({rate.key, rate_text(rate.per_second), rate_text(rate.burst)});
+    }
+    text += "\n" + table.text();
+  }
+  if (!weights.empty()) {
+    Table table({"tenant", ">weight"});
+    for (const auto& [tenant, weight] : weights) table.add({tenant, std::to_string(weight)});
+    text += "\n" + table.text();
+  }
+  invocation.out.print(text);
+  return exit_code::kOk;
+}
+
+}  // namespace
+
+void add_queues_list(CLI::App& parent, Action& chosen) {
+  // Owners: the parser, which fills it, and the actions.
+  const auto json = std::make_shared<bool>(false);
+  const Action action = [json](Invocation& invocation) { return list(*json, invocation); };
+  auto* command =
+      parent.add_subcommand("list", "All queues, limits and pauses; also without `list`");
+  command->footer(kFooter);
+  command->add_flag("--json", *json, "One JSON object");
+  command->callback([&chosen, action] { chosen = action; });
+  parent.add_flag("--json", *json, "One JSON object");
+  // Runs after those of its commands.
+  parent.callback([&chosen, action] {
+    if (!chosen) chosen = action;
+  });
+}
+
+}  // namespace relevo::cli

@@ -203,7 +203,8 @@ Daemon::Parts::Parts(const config::Config& c, std::vector<std::string> isolated_
     schedules.emplace([this] { return std::make_unique<postgres::Schedules>(database); },
                       schedules_of(config), metrics.schedules(), log, clock);
   }
-  if (consumes) consumers.emplace(config, kafka, database, *handlers, metrics.consumers(), log, clock);
+  if (consumes)
+    consumers.emplace(config, kafka, database, *handlers, metrics.consumers(), log, clock);
   if (config.http.listen.empty()) return;
   http.emplace(config.http.listen,
                http::Endpoints{[this] { return live(); }, [this] { return ready(); },

@@ -26,7 +26,7 @@ struct HeldLane {
   bool must_settle = false;
   core::BootTime settle_at{};
   bool leaving = false;
-  Skipped dropped;  // of a leaving lane: beyond which place it had rows that were not started
+  Skipped dropped;     // of a leaving lane: beyond which place it had rows that were not started
   bool dirty = false;  // the journal in the table names claims that ended
 };
 

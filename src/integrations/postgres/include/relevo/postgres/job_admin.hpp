@@ -86,8 +86,8 @@ struct EditAnswer {
 
 struct QueueFigures {
   std::string queue;
-  std::int64_t ready = 0;  // or running
-  std::optional<core::WallTime> oldest;
+  std::int64_t ready = 0;                // and not running
+  std::optional<core::WallTime> oldest;  // since when it has been ready
   std::int64_t dead = 0;
   bool exact = true;
 };

@@ -46,7 +46,7 @@ std::vector<QueueLine> queue_lines(const std::vector<postgres::QueueFigures>& fi
   for (const auto& one : figures) {
     auto& line = lines[one.queue];
     line.ready = one.ready;
-    line.oldest = one.oldest;
+    line.oldest = one.ready_since;
     line.dead = one.dead;
     line.exact = one.exact;
   }

@@ -164,8 +164,8 @@ TEST(CliJobs, AnswersSayWhatHelps) {
 }
 
 TEST(CliQueues, FiguresRunsAndSettingsMakeOneLineEach) {
-  const std::vector<postgres::QueueFigures> figures{{"a", 5, core::WallTime{}, 2, true},
-                                                    {"b", 1, std::nullopt, 0, false}};
+  const std::vector<postgres::QueueFigures> figures{{"a", 5, true, core::WallTime{}, 2},
+                                                    {"b", 1, false, std::nullopt, 0}};
   const std::vector<worker::QueueState> states{
       {"c", "*", true, {}}, {"a", "*", false, 4}, {"a", "mail.*", true, {}}, {"*", "*", true, {}}};
   const auto lines = queue_lines(figures, {{"a", 2}, {"b", 3}}, states);

@@ -48,7 +48,11 @@ Scheduler::Group& Scheduler::group_of(const KindEntry* kind) {
 void Scheduler::offer(const JobRow& row, ReadBatch* batch) {
   if (!row.due) return;
   if (const auto known = known_.find(row.at.id); known != known_.end()) {
-    if (known->second == row.token || running_.contains(row.at.id)) return;
+    if (known->second == row.token) return;
+    if (running_.contains(row.at.id)) {
+      changed_[row.at.id] = {row.job_class, before(row.at)};
+      return;
+    }
     remove(row.at.id);  // replaced since it was read
   }
   Item item{nullptr, registry_.find(row.kind), batch, ++sequence_};
@@ -351,6 +355,11 @@ void Scheduler::forget(const JobKey& job) {
   const auto known = known_.find(job.id);
   // Another token: a newer version of the row was taken in meanwhile.
   if (known != known_.end() && known->second == job.token) known_.erase(known);
+  if (running_.contains(job.id)) return;
+  if (const auto changed = changed_.find(job.id); changed != changed_.end()) {
+    skip_from(changed->second.first, changed->second.second);
+    changed_.erase(changed);
+  }
 }
 
 // What waited for this cause may be tried again.
@@ -545,6 +554,7 @@ Skipped Scheduler::skipped() const {
     const auto& uncovered = uncovered_[static_cast<std::size_t>(c)];
     if (!uncovered.empty()) include(c, before(*uncovered.begin()));
   }
+  for (const auto& [id, place] : changed_) include(place.first, place.second);
   return all;
 }
 

@@ -190,6 +190,8 @@ class Scheduler {
   std::set<ScopeKey> refills_;
   std::unordered_map<JobId, Token> known_;  // ready, waiting aside or running
   std::unordered_map<JobId, Token> running_;
+  // Of those that run: class and place of a row that has changed since, to be read afterwards.
+  std::unordered_map<JobId, std::pair<int, Cursor>> changed_;
   std::unordered_map<std::string, int> key_running_;
   std::map<std::string, Limit, std::less<>> queue_limits_;
   std::unordered_map<std::string, Bucket> buckets_;

@@ -39,10 +39,12 @@ Json latency_of(const Options& options, const Queue& queue, int rate, const std:
   const auto start = unix_microseconds() + 200'000;
   run_writers(kWriters, [&](int writer) {
     test::Connection connection(database.url());
+    connection.exec("PREPARE enqueue (text, bigint) AS " + queue.enqueue);
     for (std::int64_t job = writer; job < jobs; job += kWriters) {
       const auto due = start + job * 1'000'000 / rate;
       std::this_thread::sleep_until(std::chrono::sys_time(std::chrono::microseconds(due)));
-      connection.query(queue.enqueue, {job < warm ? "noop" : "latency", std::to_string(due)});
+      connection.exec(std::string("EXECUTE enqueue ('") + (job < warm ? "noop" : "latency") +
+                      "', " + std::to_string(due) + ")");
     }
   });
   const auto written = unix_microseconds();

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <functional>
-#include <set>
+#include <optional>
 #include <string_view>
 
 #include "backlog.hpp"
@@ -116,8 +115,9 @@ struct Measurement {
 };
 
 constexpr Measurement kMeasurements[] = {
-    {"drain", measure_drain},         {"latency", measure_job_latency}, {"held", measure_held},
-    {"processes", measure_processes}, {"limits", measure_limits},
+    {"drain", measure_drain},   {"latency", measure_job_latency}, {"held", measure_held},
+    {"rescue", measure_rescue}, {"enqueue", measure_enqueue},     {"processes", measure_processes},
+    {"future", measure_future}, {"limits", measure_limits},       {"consumer", measure_consumer},
 };
 
 Json run_once(const Options& options) {

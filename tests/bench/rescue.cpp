@@ -49,7 +49,7 @@ nlohmann::ordered_json measure_rescue(const Options& options) {
     killed.update();
     other.update();
     return connection.number(
-               "SELECT min(n) * count(*) FROM (SELECT count(*) AS n FROM relevo.lane "
+               "SELECT coalesce(min(n) * count(*), 0) FROM (SELECT count(*) AS n FROM relevo.lane "
                "WHERE holder IS NOT NULL GROUP BY holder) h") == 16;
   };
   if (!test::eventually(kStart, share_the_lanes))

@@ -55,8 +55,12 @@ WorkerProcess::WorkerProcess(std::vector<std::string> command)
 
 void WorkerProcess::update() {
   read();
-  if (process_.running()) return;
-  throw std::runtime_error("a worker ended by itself: " + process_.standard_error());
+  const auto exit = process_.wait(0ms);
+  if (!exit) return;
+  throw std::runtime_error("a worker ended by itself, " +
+                           (exit->signal != 0 ? "signal " + std::to_string(exit->signal)
+                                              : "code " + std::to_string(exit->code)) +
+                           ": " + process_.standard_error());
 }
 
 void WorkerProcess::wait_until_ran(std::int64_t jobs, std::chrono::milliseconds deadline) {

@@ -1,6 +1,7 @@
 #include "daemon.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <condition_variable>
 #include <csignal>
@@ -11,6 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "consumers.hpp"
+#include "handler_set.hpp"
+#include "isolation.hpp"
+#include "job_worker.hpp"
 #include "relevo/core/backoff.hpp"
 #include "relevo/core/error.hpp"
 #include "relevo/core/heartbeat.hpp"
@@ -24,8 +29,10 @@
 #include "relevo/postgres/migrator.hpp"
 #include "relevo/postgres/outbox.hpp"
 #include "relevo/postgres/positions.hpp"
+#include "relevo/postgres/schedules.hpp"
 #include "relevo/postgres/statement_names.hpp"
 #include "relevo/relay/relay.hpp"
+#include "relevo/worker/schedule_runner.hpp"
 #include "upkeep.hpp"
 #include "wiring.hpp"
 
@@ -85,17 +92,58 @@ std::string roles_text(const std::vector<std::string>& roles) {
   return text;
 }
 
+UpkeepOptions upkeep_options(const config::Config& config) {
+  UpkeepOptions options{false, false, config.worker.history};
+  for (const auto& role : config.roles) (role == "relay" ? options.relay : options.jobs) = true;
+  return options;
+}
+
 }  // namespace
 
+// What publishes the outbox.
+struct RelayPart {
+  RelayPart(const config::Config& config, const kafka::PublisherOptions& kafka,
+            const postgres::ConnectOptions& database, const std::string& instance,
+            const postgres::ReplicaInfo& info, metrics::Metrics& metrics, core::Log& log,
+            const core::Clock& clock)
+      : publisher(kafka, log, clock),
+        leases(
+            instance, config.relay.lease_ttl,
+            [database, info] { return std::make_unique<postgres::LeaseStore>(database, info); },
+            log, clock),
+        relay(relay_options(config),
+              relay::Relay::Ports{[database, instance, shards = config.relay.shards] {
+                                    return connect_session(database, instance, shards);
+                                  },
+                                  leases, publisher, metrics, log, clock}) {}
+
+  void start() {
+    leases.start();
+    relay.start();
+  }
+  void stop() {
+    relay.stop();
+    leases.stop();
+  }
+  bool connected() const { return relay.ready() && leases.connected(); }
+
+  kafka::KafkaPublisher publisher;
+  feed::LeaseKeeper leases;
+  relay::Relay relay;
+};
+
 struct Daemon::Parts {
-  Parts(const config::Config& config, core::Log& log);
+  Parts(const config::Config& config, std::vector<std::string> isolated_job, core::Log& log);
 
   bool wait_for_schema();
+  void check_shards();
   void start();
   void stop();
+  void replace();
   http::Health live() const;
   http::Health ready() const;
-  bool database_ok() const { return relay->ready() && leases.connected(); }
+  bool database_ok() const;
+  bool kafka_ok() const;
   std::string scrape();
 
   const config::Config& config;
@@ -107,19 +155,23 @@ struct Daemon::Parts {
   bool stop_asked = false;
   std::atomic<bool> schema_fits{false};
   std::atomic<bool> stopping{false};
+  std::atomic<bool> replacing{false};
 
   metrics::Metrics metrics;
   const std::string instance;
   const postgres::ConnectOptions database;
   std::optional<kafka::EmbeddedKafka> embedded;
-  std::optional<kafka::KafkaPublisher> publisher;
-  feed::LeaseKeeper leases;
-  std::optional<relay::Relay> relay;
+  std::optional<RelayPart> relay;
+  std::optional<HandlerSet> handlers;
+  std::optional<ChildIsolation> isolation;
+  std::optional<JobWorker> jobs;
+  std::optional<worker::ScheduleRunner> schedules;
+  std::optional<Consumers> consumers;
   Upkeep upkeep;
   std::optional<http::HttpServer> http;
 };
 
-Daemon::Parts::Parts(const config::Config& c, core::Log& l)
+Daemon::Parts::Parts(const config::Config& c, std::vector<std::string> isolated_job, core::Log& l)
     : config(c),
       log(l),
       metrics(version(), postgres::statement_names(), clock),
@@ -128,30 +180,43 @@ Daemon::Parts::Parts(const config::Config& c, core::Log& l)
                                [this](std::string_view name, std::chrono::nanoseconds duration) {
                                  metrics.query_finished(name, duration);
                                })),
-      leases(
-          instance, c.relay.lease_ttl,
-          [this] {
-            return std::make_unique<postgres::LeaseStore>(
-                database, postgres::ReplicaInfo{std::string(version()), host_name(),
-                                                roles_text(config.roles)});
-          },
-          l, clock),
-      upkeep(database, metrics, l, clock) {
-  auto options = publisher_options(config);
-  if (config.kafka.embedded) {
+      upkeep(database, metrics, l, clock, upkeep_options(c)) {
+  const bool relays = has_role(config, "relay");
+  const bool works = has_role(config, "worker");
+  const bool consumes = has_role(config, "consumer");
+  auto kafka = publisher_options(config);
+  if (config.kafka.embedded && (relays || consumes)) {
     embedded.emplace();
-    options.client.bootstrap_servers = embedded->bootstrap();
-    options.embedded = &*embedded;
+    kafka.client.bootstrap_servers = embedded->bootstrap();
+    kafka.embedded = &*embedded;
   }
-  publisher.emplace(std::move(options), log, clock);
-  relay.emplace(relay_options(config),
-                relay::Relay::Ports{
-                    [this] { return connect_session(database, instance, config.relay.shards); },
-                    leases, *publisher, metrics, log, clock});
+  const postgres::ReplicaInfo info{std::string(version()), host_name(), roles_text(config.roles)};
+  if (relays) relay.emplace(config, kafka, database, instance, info, metrics, log, clock);
+  if (works || consumes) handlers.emplace(config, metrics.endpoints(), log, clock);
+  if (works) {
+    isolation.emplace(std::move(isolated_job), instance, clock);
+    jobs.emplace(worker_options(config), instance, config.worker.lease_ttl, database, info,
+                 JobWorker::Ports{&*isolation, handlers->registry(), metrics.worker(), log, clock,
+                                  [this] { replace(); }});
+  }
+  if (has_role(config, "scheduler")) {
+    schedules.emplace([this] { return std::make_unique<postgres::Schedules>(database); },
+                      schedules_of(config), metrics.schedules(), log, clock);
+  }
+  if (consumes) consumers.emplace(config, kafka, database, *handlers, metrics.consumers(), log, clock);
   if (config.http.listen.empty()) return;
   http.emplace(config.http.listen,
                http::Endpoints{[this] { return live(); }, [this] { return ready(); },
                                [this] { return scrape(); }, "relevo " + std::string(version())});
+}
+
+// A handler does not come back: whoever started this process starts a new one.
+void Daemon::Parts::replace() {
+  replacing = true;
+  boost::asio::post(control, [this] {
+    stop_asked = true;
+    control.stop();
+  });
 }
 
 http::Health Daemon::Parts::live() const {
@@ -163,10 +228,32 @@ http::Health Daemon::Parts::live() const {
     const auto age = heartbeat.age(now);
     health.checks.push_back({std::move(name), !age || *age < stuck_after, {}});
   };
-  check("relay", relay->heartbeat());
-  check("leases", leases.heartbeat());
+  if (relay) {
+    check("relay", relay->relay.heartbeat());
+    check("leases", relay->leases.heartbeat());
+  }
+  if (jobs) {
+    check("worker", jobs->worker().heartbeat());
+    check("lane leases", jobs->leases().heartbeat());
+  }
+  if (schedules) check("schedules", schedules->heartbeat());
+  if (consumers) {
+    for (const auto& [subscription, heartbeat] : consumers->heartbeats()) {
+      check("consumer " + subscription, heartbeat);
+    }
+  }
   check("upkeep", upkeep.heartbeat());
   return health;
+}
+
+bool Daemon::Parts::database_ok() const {
+  if (relay && !relay->connected()) return false;
+  return !jobs || (jobs->worker().ready() && jobs->leases().connected());
+}
+
+bool Daemon::Parts::kafka_ok() const {
+  if (relay && !relay->relay.kafka_reachable()) return false;
+  return !consumers || consumers->ready();
 }
 
 http::Health Daemon::Parts::ready() const {
@@ -175,15 +262,40 @@ http::Health Daemon::Parts::ready() const {
   health.checks.push_back(
       {"schema", schema_fits, schema_fits ? "" : "waiting for PostgreSQL and its schema"});
   health.checks.push_back({"postgres", database_ok(), database_ok() ? "" : "not connected"});
-  const bool kafka_ok = relay->kafka_reachable();
-  health.checks.push_back({"kafka", kafka_ok, kafka_ok ? "" : "no broker answers"});
+  if (relay) {
+    const bool reachable = relay->relay.kafka_reachable();
+    health.checks.push_back({"kafka", reachable, reachable ? "" : "no broker answers"});
+  }
+  if (consumers) {
+    const auto problems = consumers->problems();
+    for (const auto& problem : problems) health.checks.push_back({"subscription", false, problem});
+    const bool fine = consumers->ready();
+    health.checks.push_back({"consumers", fine, fine ? "" : "not connected"});
+  }
   return health;
 }
 
 std::string Daemon::Parts::scrape() {
   metrics.postgres_up(database_ok());
-  metrics.kafka_up(relay->kafka_reachable());
+  if (relay || consumers) metrics.kafka_up(kafka_ok());
   return metrics.scrape();
+}
+
+// The number of shards is fixed once the schema is in use.
+void Daemon::Parts::check_shards() {
+  const auto found = postgres::Inspector(database).surroundings();
+  if (found.positions != found.shards || found.shards == 0) {
+    throw IntegrationError(ErrorKind::kMisconfigured, "relevo.position",
+                           "has " + std::to_string(found.positions) + " rows for " +
+                               std::to_string(found.shards) +
+                               " shards (deleted by hand?); restore the missing ones");
+  }
+  if (found.shards != config.relay.shards) {
+    const auto now = std::to_string(found.shards);
+    throw IntegrationError(ErrorKind::kMisconfigured, "relay.shards",
+                           "is " + std::to_string(config.relay.shards) + ", but the database has " +
+                               now + " shards in use; set it to " + now);
+  }
 }
 
 // Waits for a database with a schema this program can work with; returns false when asked to stop.
@@ -204,20 +316,7 @@ bool Daemon::Parts::wait_for_schema() {
                 std::to_string(postgres::Migrator::program_version()) + ": install a newer relevo");
       }
       if (state.fit == postgres::Fit::kFits) {
-        const auto found = postgres::Inspector(database).surroundings();
-        if (found.positions != found.shards || found.shards == 0) {
-          throw IntegrationError(ErrorKind::kMisconfigured, "relevo.position",
-                                 "has " + std::to_string(found.positions) + " rows for " +
-                                     std::to_string(found.shards) +
-                                     " shards (deleted by hand?); restore the missing ones");
-        }
-        if (found.shards != config.relay.shards) {
-          const auto now = std::to_string(found.shards);
-          throw IntegrationError(ErrorKind::kMisconfigured, "relay.shards",
-                                 "is " + std::to_string(config.relay.shards) +
-                                     ", but the database has " + now +
-                                     " shards in use; set it to " + now);
-        }
+        if (relay) check_shards();
         schema_fits = true;
         return true;
       }
@@ -245,29 +344,39 @@ void Daemon::Parts::start() {
     log.info("http listening", {{"listen", config.http.listen}, {"port", http->port()}});
   }
   if (!wait_for_schema()) return;
-  leases.start();
-  relay->start();
+  if (relay) relay->start();
+  if (handlers) handlers->start();
+  if (jobs) jobs->start();
+  if (schedules) schedules->start();
+  if (consumers) consumers->start();
   upkeep.start();
 }
 
+// What takes work in first, what the work needs last.
 void Daemon::Parts::stop() {
   stopping = true;
   const DeadlineExit deadline(config.shutdown.grace, log);
-  relay->stop();
+  if (schedules) schedules->stop();
+  std::vector<std::thread> parallel;  // each may use up its time
+  if (consumers) parallel.emplace_back([this] { consumers->stop(); });
+  if (jobs) parallel.emplace_back([this] { jobs->stop(); });
+  if (relay) relay->stop();
+  for (auto& thread : parallel) thread.join();
   upkeep.stop();
-  leases.stop();
+  if (handlers) handlers->stop();
   if (http) http->stop();
   log.info("stopped");
 }
 
-Daemon::Daemon(config::Config config, core::Log& log) : config_(std::move(config)), log_(log) {}
+Daemon::Daemon(config::Config config, std::vector<std::string> isolated_job, core::Log& log)
+    : config_(std::move(config)), isolated_job_(std::move(isolated_job)), log_(log) {}
 
 Daemon::~Daemon() = default;
 
 int Daemon::run() {
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    parts_ = std::make_unique<Parts>(config_, log_);
+    parts_ = std::make_unique<Parts>(config_, isolated_job_, log_);
     auto& parts = *parts_;
     parts.signals.async_wait([&](const boost::system::error_code& error, int signal) {
       if (error) return;
@@ -281,6 +390,8 @@ int Daemon::run() {
     parts.control.restart();
     if (!parts.stop_asked) parts.control.run();
     parts.stop();
+    // A thread of a handler that never came back would keep the process from ending.
+    if (parts.replacing) std::_Exit(exit_code::kFailed);
     return exit_code::kOk;
   } catch (const IntegrationError& error) {
     log_.error("cannot start", {{"what", error.operation()}, {"reason", error.detail()}});

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "relevo/config/config.hpp"
 #include "relevo/core/log.hpp"
@@ -24,7 +25,8 @@ inline constexpr int kUnavailable =
 
 class Daemon {
  public:
-  Daemon(config::Config config, core::Log& log);
+  // isolated_job: the command line that runs one job in a process of its own (isolation.hpp).
+  Daemon(config::Config config, std::vector<std::string> isolated_job, core::Log& log);
   ~Daemon();
 
   // Blocks until SIGTERM or SIGINT (a second one ends the process at once). Returns the exit code.
@@ -34,6 +36,7 @@ class Daemon {
   struct Parts;
 
   config::Config config_;
+  const std::vector<std::string> isolated_job_;
   core::Log& log_;
   std::unique_ptr<Parts> parts_;
 };

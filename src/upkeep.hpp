@@ -1,6 +1,7 @@
-// What has to be done now and then beside relaying: partitions ahead, old ticks, and the figures
-// that need a look at the database (backlog, dead events). Every replica does it; the database's
-// functions let one do the work. A thread and a connection of its own.
+// What has to be done now and then beside relaying and running: partitions ahead, old ticks,
+// history, and the figures that need a look at the database (backlog, queues, dead letters). Every
+// replica does it; the database's functions let one do the work. A thread and a connection of its
+// own.
 #pragma once
 
 #include <condition_variable>
@@ -11,15 +12,21 @@
 #include "relevo/core/heartbeat.hpp"
 #include "relevo/core/log.hpp"
 #include "relevo/core/service.hpp"
+#include "relevo/metrics/metrics.hpp"
 #include "relevo/postgres/connection.hpp"
-#include "relevo/relay/metrics.hpp"
 
 namespace relevo {
 
+struct UpkeepOptions {
+  bool relay = true;                                           // the outbox
+  bool jobs = false;                                           // jobs, schedules and inboxes
+  std::chrono::milliseconds history = std::chrono::hours(24);  // finished jobs are kept so long
+};
+
 class Upkeep final : public core::Service {
  public:
-  Upkeep(postgres::ConnectOptions database, relay::Metrics& metrics, core::Log& log,
-         const core::Clock& clock);
+  Upkeep(postgres::ConnectOptions database, metrics::Metrics& metrics, core::Log& log,
+         const core::Clock& clock, UpkeepOptions options);
   ~Upkeep() override;
 
   std::string_view name() const override { return "upkeep"; }
@@ -29,13 +36,16 @@ class Upkeep final : public core::Service {
   const core::Heartbeat& heartbeat() const { return heartbeat_; }
 
  private:
+  class Rounds;
+
   void run();
   bool pause(std::chrono::milliseconds time);  // false: stopping
 
   const postgres::ConnectOptions database_;
-  relay::Metrics& metrics_;
+  metrics::Metrics& metrics_;
   core::Log& log_;
   const core::Clock& clock_;
+  const UpkeepOptions options_;
   core::Heartbeat heartbeat_;
   std::mutex mutex_;
   std::condition_variable wake_;

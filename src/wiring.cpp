@@ -2,10 +2,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
+#include <stdexcept>
 
 #include "relevo/config/secret_file.hpp"
+#include "relevo/core/error.hpp"
+#include "relevo/worker/schedule.hpp"
 
 namespace relevo {
 
@@ -53,6 +57,48 @@ relay::Options relay_options(const config::Config& config) {
   options.topic = relay::TopicTemplate(config.relay.topic);
   options.source = config.relay.source;
   return options;
+}
+
+worker::Options worker_options(const config::Config& config) {
+  worker::Options options;
+  options.threads = config.worker.threads;
+  options.max_in_flight = static_cast<std::size_t>(config.worker.max_in_flight);
+  options.poll_min = config.worker.poll_min;
+  options.poll_max = config.worker.poll_max;
+  options.quarantine_after = config.worker.quarantine_after;
+  options.give_up = config.worker.give_up;
+  options.drain = config.shutdown.grace * 3 / 4;
+  return options;
+}
+
+std::vector<worker::ScheduleDefinition> schedules_of(const config::Config& config) {
+  std::vector<worker::ScheduleDefinition> all;
+  for (const auto& schedule : config.schedules) {
+    worker::ScheduleDefinition definition;
+    definition.name = schedule.name;
+    definition.kind = schedule.kind;
+    definition.queue = schedule.queue;
+    definition.payload = schedule.payload;
+    definition.priority = schedule.priority;
+    definition.missed = schedule.missed;
+    definition.missed_max = schedule.missed_max;
+    definition.timing.every = schedule.every;
+    definition.timing.time_zone = schedule.time_zone;
+    if (!schedule.cron.empty()) definition.timing.cron = schedule.cron;
+    try {
+      if (!schedule.at.empty()) definition.timing.at = worker::parse_instant(schedule.at);
+      (void)worker::parse_timing(definition.timing);
+    } catch (const std::invalid_argument& error) {
+      throw core::IntegrationError(core::ErrorKind::kMisconfigured, "schedules",
+                                   schedule.name + ": " + error.what());
+    }
+    all.push_back(std::move(definition));
+  }
+  return all;
+}
+
+bool has_role(const config::Config& config, std::string_view role) {
+  return std::find(config.roles.begin(), config.roles.end(), role) != config.roles.end();
 }
 
 std::string host_name() {

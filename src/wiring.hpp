@@ -10,6 +10,8 @@
 #include "relevo/kafka/publisher.hpp"
 #include "relevo/postgres/connection.hpp"
 #include "relevo/relay/relay.hpp"
+#include "relevo/worker/schedule_runner.hpp"
+#include "relevo/worker/worker.hpp"
 
 namespace relevo {
 
@@ -23,6 +25,11 @@ postgres::ConnectOptions connect_options(const config::Config& config, Observer 
 kafka::ClientOptions kafka_options(const config::Config& config);
 kafka::PublisherOptions publisher_options(const config::Config& config);
 relay::Options relay_options(const config::Config& config);
+worker::Options worker_options(const config::Config& config);
+// Throws core::IntegrationError (kMisconfigured) for a cron, time or time zone that is none.
+std::vector<worker::ScheduleDefinition> schedules_of(const config::Config& config);
+
+bool has_role(const config::Config& config, std::string_view role);
 
 // The configured name of this replica, else host name and a random suffix.
 std::string instance_name(const config::Config& config);

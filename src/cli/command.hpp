@@ -66,6 +66,7 @@ void add_outbox_tail(CLI::App& parent, Action& chosen);
 void add_outbox_publish(CLI::App& parent, Action& chosen);
 void add_outbox_dead(CLI::App& parent, Action& chosen);
 void add_schedules(CLI::App& parent, Action& chosen);
+void add_isolated_job(CLI::App& parent, Action& chosen);
 void add_version(CLI::App& parent, Action& chosen);
 
 }  // namespace relevo::cli

@@ -121,6 +121,7 @@ int act(int argc, char** argv) {
   add_status(app, chosen);
   add_outbox(app, chosen);
   add_schedules(app, chosen);
+  add_isolated_job(app, chosen);
   add_version(app, chosen);
   app.footer(kFooter);  // last: commands would inherit it
   const int code = parse(app, argc, argv, out);

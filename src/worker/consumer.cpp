@@ -24,7 +24,9 @@ constexpr auto kRevokeWait = 10s;  // for handlers that work on partitions to be
 constexpr auto kStopWait = 5s;     // for handlers that were asked to stop
 constexpr auto kCloseTime = 5s;    // leaving the group
 constexpr auto kLagEvery = 5s;
-constexpr auto kLongestWait = 1s;          // between two looks at what may have become due
+constexpr auto kLongestWait = 1s;  // between two looks at what may have become due
+// Memory of a message held beside its record: what is decoded, its place in the lanes.
+constexpr std::size_t kHeldSize = 1'024;
 constexpr std::size_t kRedriveMost = 100;  // before other work gets its turn
 
 }  // namespace
@@ -173,7 +175,8 @@ void Consumer::hold(std::vector<RawRecord>& records) {
     for (auto& record : records) {
       const TopicPartition partition{std::string(record.topic()), record.partition()};
       if (!lanes_.accepts(partition, record.offset())) continue;
-      const auto ticket = lanes_.add(partition, record.offset(), record.key(), record.size());
+      const auto ticket =
+          lanes_.add(partition, record.offset(), record.key(), record.size() + kHeldSize);
       if (held_.size() <= ticket) held_.resize(ticket + 1);
       held_[ticket] = std::make_unique<Held>(std::move(record));
     }

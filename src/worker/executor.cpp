@@ -68,21 +68,22 @@ struct Executor::Slot {
 
 class Executor::RunContext final : public Context {
  public:
-  RunContext(Executor& executor, UnitSource& units, std::stop_token stop)
-      : executor_(executor), units_(units), stop_(std::move(stop)) {}
+  RunContext(core::Log& log, const core::Clock& clock, UnitSource& units, std::stop_token stop)
+      : log_(log), clock_(clock), units_(units), stop_(std::move(stop)) {}
 
   UnitOfWork& unit() override {
     if (!unit_) unit_ = units_.begin();
     return *unit_;
   }
-  const core::Clock& clock() const override { return executor_.clock_; }
+  const core::Clock& clock() const override { return clock_; }
   std::stop_token stop() const override { return stop_; }
-  core::Log& log() override { return executor_.log_; }
+  core::Log& log() override { return log_; }
 
   RunUnit* opened() { return unit_ && unit_->used() ? unit_.get() : nullptr; }
 
  private:
-  Executor& executor_;
+  core::Log& log_;
+  const core::Clock& clock_;
   UnitSource& units_;
   std::stop_token stop_;
   std::unique_ptr<RunUnit> unit_;
@@ -356,19 +357,16 @@ Ended Executor::run_single(Claim& claim, UnitSource& units, Judge& judge) {
   if (claim.row().crashes > 0 && isolation_ && !claim.expired) {
     return isolation_->run(claim, claim.stop.get_token());
   }
-  return call(claim, units, judge);
+  return run_here(claim, units, judge, log_, clock_);
 }
 
-Ended Executor::run_here(Claim& claim, UnitSource& units, Judge& judge) {
-  return call(claim, units, judge);
-}
-
-Ended Executor::call(Claim& claim, UnitSource& units, Judge& judge) {
+Ended Executor::run_here(Claim& claim, UnitSource& units, Judge& judge, core::Log& log,
+                         const core::Clock& clock) {
   Ended ended{&claim, Done{}, 0ns, Ended::How::kJudged};
-  const auto begun = clock_.now();
+  const auto begun = clock.now();
   const auto over = [&](Outcome outcome) {
     ended.outcome = std::move(outcome);
-    ended.ran = clock_.now() - begun;
+    ended.ran = clock.now() - begun;
     return std::move(ended);
   };
   if (claim.expired) return over(Cancel{"expired before it could start"});
@@ -377,13 +375,13 @@ Ended Executor::call(Claim& claim, UnitSource& units, Judge& judge) {
         Retry{"no handler for kind \"" + clean_text(claim.row().kind, 255) + "\" in this worker",
               std::nullopt});
   }
-  RunContext context(*this, units, claim.stop.get_token());
+  RunContext context(log, clock, units, claim.stop.get_token());
   try {
     const auto job = claim.job->job();
     ended.outcome = claim.kind->handler ? claim.kind->handler->run(job, context)
                     : claim.kind->batch ? claim.kind->batch->run(std::span(&job, 1), context).at(0)
                                         : Outcome(Retry{"has no handler", std::nullopt});
-    ended.ran = clock_.now() - begun;
+    ended.ran = clock.now() - begun;
     if (auto* unit = context.opened()) {
       std::vector<Ended> one;
       one.push_back(std::move(ended));
@@ -464,7 +462,7 @@ std::vector<Ended> Executor::call_batch(Slot& slot, std::span<Claim* const> clai
   std::vector<Ended> results;
   try {
     const auto begun = clock_.now();
-    RunContext context(*this, *slot.units, claims.front()->stop.get_token());
+    RunContext context(log_, clock_, *slot.units, claims.front()->stop.get_token());
     std::vector<Job> jobs;
     for (const auto* claim : claims) jobs.push_back(claim->job->job());
     auto outcomes = claims.front()->kind->batch->run(jobs, context);

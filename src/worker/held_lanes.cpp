@@ -21,7 +21,10 @@ HeldLane& HeldLanes::add(LaneRow row) {
 
 void HeldLanes::remove(feed::Slice lane) {
   lanes_.erase(lane);
-  // What was read in this tenure says nothing about the next one.
+  freeze(lane);  // what was read in this tenure says nothing about the next one
+}
+
+void HeldLanes::freeze(feed::Slice lane) {
   for (auto& reads : reads_) {
     for (auto& read : reads) std::erase(read.lanes, lane);
   }

@@ -50,6 +50,8 @@ class HeldLanes {
   // A page of a class was read; call progress() to move the positions on.
   ReadBatch& read(int job_class, JobPosition after, std::vector<feed::Slice> lanes);
   void progress();
+  // The position of this lane moves no further.
+  void freeze(feed::Slice lane);
 
   // What the journal of this lane has to say now.
   LaneRow state(const HeldLane& lane, const Skipped& skipped) const;

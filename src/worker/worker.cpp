@@ -128,7 +128,13 @@ class Worker::Loop {
   std::map<feed::Slice, std::int64_t> lost_epochs_;  // held when the connection was lost
   std::optional<Connected> connected_;
   std::unordered_map<Claim*, std::unique_ptr<Claim>> claims_;
-  std::unordered_map<JobId, Claim*> claimed_;  // of the present tenure
+  // Of the present tenure of its lane, until its end is committed.
+  struct Claimed {
+    JobKey key;
+    feed::Slice lane = 0;
+    Claim* running = nullptr;  // nullptr: the run is over
+  };
+  std::unordered_map<JobId, Claimed> claimed_;
   std::vector<Postponed> postponed_;
   std::vector<JobKey> doubtful_marks_;  // unique jobs whose journal was in doubt
   std::vector<Ended> ended_;
@@ -308,11 +314,12 @@ void Worker::Loop::end(Ended& ended) {
   claims_.erase(found);
   const auto& row = claim->row();
   const auto mine = claimed_.find(row.at.id);
-  const bool stale = mine == claimed_.end() || mine->second != claim.get();
+  const bool stale = mine == claimed_.end() || mine->second.running != claim.get();
   if (stale) {
     if (ended.how != Ended::How::kRefused) to_.metrics.results_fenced(1);
     return;
   }
+  mine->second.running = nullptr;
   scheduler_.ended(row);
   const RunTimes times{claim->waited, std::chrono::duration_cast<milliseconds>(ended.ran)};
   static const KindPolicy kNone{};
@@ -345,7 +352,9 @@ void Worker::Loop::end(Ended& ended) {
 // The end of a job is written, or is no matter of ours any more.
 void Worker::Loop::over(const JobKey& job) {
   scheduler_.forget(job);
-  claimed_.erase(job.id);
+  if (const auto mine = claimed_.find(job.id); mine != claimed_.end() && mine->second.key == job) {
+    claimed_.erase(mine);
+  }
   for (auto& [slice, lane] : lanes_) {
     const auto open = lane.open.find(job.id);
     if (open == lane.open.end() || open->second != job.token) continue;
@@ -395,6 +404,9 @@ void Worker::Loop::balance_if_due() {
       if (staying <= share) break;
       if (lane.leaving) continue;
       lane.leaving = true;
+      // What stands ready goes back unstarted: the position must not pass it.
+      lanes_.progress();
+      lanes_.freeze(slice);
       scheduler_.drop_lane(slice);
       for (auto& reader : connected_->readers) reader.remove(slice);
       --staying;
@@ -546,16 +558,18 @@ void Worker::Loop::keep_leases() {
 
 void Worker::Loop::drop(feed::Slice slice) {
   for (auto claimed = claimed_.begin(); claimed != claimed_.end();) {
-    auto* claim = claimed->second;
-    if (claim->row().lane != slice) {
+    const auto& [id, one] = *claimed;
+    if (one.lane != slice) {
       ++claimed;
       continue;
     }
     // Whoever holds the lane now runs it again; what is still running here is asked to stop.
-    scheduler_.ended(claim->row());
-    scheduler_.forget(claim->job->key());
-    claim->stop.request_stop();
-    if (claim->kind && claim->kind->remote) claim->kind->remote->abandon(claim->row().at.id);
+    if (auto* claim = one.running) {
+      scheduler_.ended(claim->row());
+      claim->stop.request_stop();
+      if (claim->kind && claim->kind->remote) claim->kind->remote->abandon(id);
+    }
+    scheduler_.forget(one.key);
     claimed = claimed_.erase(claimed);
   }
   scheduler_.drop_lane(slice);
@@ -609,14 +623,19 @@ void Worker::Loop::apply_signals() {
 
 void Worker::Loop::cancel(JobId id) {
   if (const auto claimed = claimed_.find(id); claimed != claimed_.end()) {
-    auto& claim = *claimed->second;
+    if (!claimed->second.running) return;  // it has just ended
+    auto& claim = *claimed->second.running;
     claim.cancelled = true;
     claim.stop.request_stop();
     if (claim.kind && claim.kind->remote) claim.kind->remote->abandon(id);
     return;
   }
-  (void)scheduler_.remove(id);
-  connected_->session.jobs->cancel_waiting(lanes_.leases(), id, "cancelled before it ran");
+  const bool stood_ready = scheduler_.remove(id).has_value();
+  const bool cancelled =
+      connected_->session.jobs->cancel_waiting(lanes_.leases(), id, "cancelled before it ran");
+  if (!stood_ready || cancelled) return;
+  // Somebody has locked its row, so it lives on: it must be read again.
+  for (int c = 0; c < kClasses; ++c) scheduler_.skip_from(c, feed::kStart<Cursor>);
 }
 
 // One lane of an operation on all jobs that match, page by page.
@@ -869,7 +888,7 @@ bool Worker::Loop::write_journal(std::vector<std::unique_ptr<Claim>> claims) {
     lane.open[row.at.id] = row.token;
     told.push_back({row.queue, claim->waited});
     started.push_back(claim.get());
-    claimed_[row.at.id] = claim.get();
+    claimed_[row.at.id] = {claim->job->key(), row.lane, claim.get()};
     claims_.emplace(claim.get(), std::move(claim));
   }
   to_.metrics.jobs_started(told);
@@ -964,8 +983,9 @@ void Worker::Loop::watch_handlers() {
     const auto found = claims_.find(const_cast<Claim*>(&claim));
     const auto& row = claim.row();
     if (const auto mine = claimed_.find(row.at.id);
-        mine != claimed_.end() && mine->second == &claim) {
+        mine != claimed_.end() && mine->second.running == &claim) {
       static const KindPolicy kNone{};
+      mine->second.running = nullptr;
       scheduler_.ended(row);
       finisher_.add(judge_.judge(row, claim.kind ? claim.kind->policy : kNone,
                                  Retry{"ran into its time limit and did not stop", std::nullopt},

@@ -14,7 +14,6 @@
 #include "job_worker.hpp"
 #include "progress.hpp"
 #include "relevo/logging/make_log.hpp"
-#include "wiring.hpp"
 
 namespace {
 

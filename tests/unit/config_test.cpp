@@ -24,9 +24,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::filesystem::path repository() {
-  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-}
+// Not by __FILE__, which ccache may make relative.
+std::filesystem::path repository() { return RELEVO_SOURCE_DIR; }
 
 std::string content_of(const std::filesystem::path& path) {
   std::ifstream file(path);

@@ -20,11 +20,16 @@ refused() { ! compiles "$@" || { echo "must not compile: $*"; exit 1; }; }
 allowed relevo/core/error.hpp core
 allowed relevo/feed/window_reader.hpp core feed
 allowed relevo/relay/relay.hpp core feed relay
+allowed relevo/worker/schedule_runner.hpp core worker
+allowed relevo/worker/circuit_breaker.hpp core worker
+allowed relevo/webhook/endpoint.hpp core worker integrations/webhook
 refused relevo/feed/ticker.hpp core
 refused relevo/relay/publisher.hpp core feed
 refused relevo/postgres/connection.hpp core feed relay
 refused relevo/kafka/publisher.hpp core feed relay integrations/postgres
 refused relevo/config/config.hpp core feed relay integrations/kafka
+refused relevo/webhook/http_client.hpp core feed worker
+refused relevo/config/secret.hpp core feed worker integrations/webhook
 
 # And the build gives them no more than that.
 grep -q 'relevo_library(core)' "$source/src/core/CMakeLists.txt"

@@ -12,6 +12,10 @@
 #include <vector>
 
 #include "relevo/metrics/metrics.hpp"
+#include "relevo/webhook/endpoint.hpp"
+#include "relevo/worker/consumer_metrics.hpp"
+#include "relevo/worker/metrics.hpp"
+#include "relevo/worker/schedule_runner.hpp"
 
 namespace relevo::metrics {
 namespace {
@@ -63,6 +67,21 @@ class MetricsTest : public testing::Test {
     return found == scrape.values.end() ? -1 : found->second;
   }
 
+  // So that every family has a series.
+  void tell_one_of_each() {
+    const worker::StartedJob started{"q", 1ms};
+    const worker::EndedJob ended{"k", "completed", 1ms};
+    metrics_.worker().jobs_started({&started, 1});
+    metrics_.worker().jobs_ended({&ended, 1});
+    metrics_.schedules().schedule_fired("s", {});
+    metrics_.consumers().consumer_lag("s", 0);
+    metrics_.endpoints().http_finished("e", "200", 1ms);
+    metrics_.endpoints().breaker_changed("e", worker::CircuitBreaker::State::kClosed);
+    const QueueDepth depth{"q", 0, 0s};
+    metrics_.queues().queues({&depth, 1}, 15s);
+    metrics_.kafka_up(true);
+  }
+
   static constexpr std::array<std::string_view, 2> kQueries{"read_page", "save_position"};
   StoppedClock clock_;
   Metrics metrics_{"1.2.3", kQueries, clock_};
@@ -81,8 +100,8 @@ TEST_F(MetricsTest, EverySeriesExistsFromTheFirstScrape) {
                                   "relevo_outbox_dead_events",
                                   "relevo_outbox_dead_aggregates",
                                   "relevo_kafka_producer_reopened_total",
-                                  "relevo_postgres_up",
-                                  "relevo_kafka_up"};
+                                  "relevo_dead_letters{source=\"outbox\"}",
+                                  "relevo_postgres_up"};
   for (const char* query : {"read_page", "save_position", "other"}) {
     series.push_back("relevo_postgres_query_seconds_count{query=\"" + std::string(query) + "\"}");
   }
@@ -107,7 +126,186 @@ TEST_F(MetricsTest, TheDocumentListsExactlyWhatIsServed) {
   for (std::string line; std::getline(file, line);) {
     if (std::smatch match; std::regex_match(line, match, row)) documented[match[1]] = match[2];
   }
+  tell_one_of_each();
   EXPECT_EQ(documented, parse(metrics_.scrape()).types);
+}
+
+TEST_F(MetricsTest, APartThatDoesNotRunHasNoSeries) {
+  const std::string before = metrics_.scrape();
+  for (const char* prefix : {"relevo_job", "relevo_lane", "relevo_schedule", "relevo_consumer",
+                             "relevo_message", "relevo_handler", "relevo_kafka_up"}) {
+    EXPECT_EQ(before.find(prefix), std::string::npos) << prefix;
+  }
+  (void)metrics_.worker();
+  (void)metrics_.schedules();
+  (void)metrics_.consumers();
+  const Scrape scrape = parse(metrics_.scrape());
+  std::vector<std::string> series{
+      "relevo_jobs_running",           "relevo_job_crash_attempts_total",
+      "relevo_fenced_results_total",   "relevo_lanes_held",
+      "relevo_lanes_lost_total",       "relevo_schedules_broken",
+      "relevo_inbox_duplicates_total", "relevo_message_duration_seconds_count"};
+  for (const char* outcome : {"done", "cancelled", "snoozed", "retried", "dead", "other"}) {
+    series.push_back("relevo_messages_total{outcome=\"" + std::string(outcome) + "\"}");
+  }
+  for (const std::string& name : series) {
+    ASSERT_TRUE(scrape.values.contains(name)) << name;
+    EXPECT_EQ(scrape.values.at(name), 0) << name;
+  }
+}
+
+TEST_F(MetricsTest, JobsFallIntoTheSeriesOfTheirLabels) {
+  const std::vector<worker::StartedJob> started{
+      {"mail", 1ms}, {"default", 7ms}, {"mail", 3s}, {"mail", -2ms}, {"default", 2h}};
+  metrics_.worker().jobs_started(started);
+  metrics_.worker().jobs_started({});
+  const std::string wait = "relevo_job_wait_seconds";
+  EXPECT_EQ(value(wait + "_count{queue=\"mail\"}"), 3);
+  EXPECT_NEAR(value(wait + "_sum{queue=\"mail\"}"), 3.001, 1e-9);
+  EXPECT_EQ(value(wait + "_bucket{queue=\"mail\",le=\"0.001\"}"), 2);
+  EXPECT_EQ(value(wait + "_bucket{queue=\"mail\",le=\"2.5\"}"), 2);
+  EXPECT_EQ(value(wait + "_bucket{queue=\"mail\",le=\"5\"}"), 3);
+  EXPECT_EQ(value(wait + "_bucket{queue=\"default\",le=\"1800\"}"), 1);
+  EXPECT_EQ(value(wait + "_count{queue=\"default\"}"), 2);
+
+  const std::vector<worker::EndedJob> ended{
+      {"mail.*", "completed", 2ms}, {"mail.*", "retry", 40ms}, {"mail.*", "completed", 3ms}};
+  metrics_.worker().jobs_ended(ended);
+  metrics_.worker().jobs_ended(ended);
+  const std::string ran = "relevo_job_duration_seconds";
+  EXPECT_EQ(value(ran + "_count{kind=\"mail.*\",outcome=\"completed\"}"), 4);
+  EXPECT_NEAR(value(ran + "_sum{kind=\"mail.*\",outcome=\"completed\"}"), 0.01, 1e-9);
+  EXPECT_EQ(value(ran + "_bucket{kind=\"mail.*\",outcome=\"retry\",le=\"0.05\"}"), 2);
+}
+
+TEST_F(MetricsTest, VerbsOfTheWorkerReachTheirSeries) {
+  metrics_.worker().jobs_running(12);
+  metrics_.worker().crash_attempts(2);
+  metrics_.worker().results_fenced(3);
+  metrics_.worker().lanes_held(16);
+  metrics_.worker().lanes_lost(4);
+  metrics_.worker().lanes_lost(1);
+  EXPECT_EQ(value("relevo_jobs_running"), 12);
+  EXPECT_EQ(value("relevo_job_crash_attempts_total"), 2);
+  EXPECT_EQ(value("relevo_fenced_results_total"), 3);
+  EXPECT_EQ(value("relevo_lanes_held"), 16);
+  EXPECT_EQ(value("relevo_lanes_lost_total"), 5);
+}
+
+TEST_F(MetricsTest, InventedLabelValuesStayBounded) {
+  const std::size_t most = 200;
+  for (int i = 0; i < 1'000; ++i) {
+    const std::string queue = "q" + std::to_string(i);
+    const worker::StartedJob job{queue, 1ms};
+    metrics_.worker().jobs_started({&job, 1});
+  }
+  const Scrape scrape = parse(metrics_.scrape());
+  std::size_t series = 0;
+  for (const auto& [name, count] : scrape.values) {
+    if (name.starts_with("relevo_job_wait_seconds_count")) ++series;
+  }
+  EXPECT_EQ(series, most + 1);
+  EXPECT_EQ(scrape.values.at("relevo_job_wait_seconds_count{queue=\"q199\"}"), 1);
+  EXPECT_EQ(scrape.values.at("relevo_job_wait_seconds_count{queue=\"other\"}"), 800);
+}
+
+TEST_F(MetricsTest, QueuesThatAreGoneHaveNothingReady) {
+  auto& queues = metrics_.queues();
+  queues.queues(std::vector<QueueDepth>{{"mail", 5, 3s}, {"default", 2, 1s}}, 15s);
+  EXPECT_EQ(value("relevo_jobs_ready{queue=\"mail\"}"), 5);
+  EXPECT_EQ(value("relevo_jobs_oldest_ready_age_seconds{queue=\"mail\"}"), 3);
+  queues.queues(std::vector<QueueDepth>{{"default", 2, 1s}}, 15s);
+  EXPECT_EQ(value("relevo_jobs_ready{queue=\"mail\"}"), 0);
+  EXPECT_EQ(value("relevo_jobs_oldest_ready_age_seconds{queue=\"mail\"}"), 0);
+}
+
+TEST_F(MetricsTest, ReadyJobsAgeOnWhileNobodyMeasures) {
+  metrics_.queues().queues(std::vector<QueueDepth>{{"mail", 5, 3s}, {"idle", 0, 0s}}, 40s);
+  const std::string age = "relevo_jobs_oldest_ready_age_seconds";
+  clock_.advance(40s);
+  EXPECT_EQ(value(age + "{queue=\"mail\"}"), 3) << "the next measurement is only due";
+  clock_.advance(20s);
+  EXPECT_EQ(value(age + "{queue=\"mail\"}"), 63);
+  EXPECT_EQ(value(age + "{queue=\"idle\"}"), 0);
+}
+
+TEST_F(MetricsTest, QueuesThatShareASeriesAreAddedUp) {
+  std::vector<std::string> names;
+  std::vector<QueueDepth> depths;
+  for (int i = 0; i < 210; ++i) names.push_back("q" + std::to_string(i));
+  for (const auto& name : names) depths.push_back({name, 1, std::chrono::seconds(depths.size())});
+  metrics_.queues().queues(depths, 15s);
+  metrics_.queues().queues(depths, 15s);
+  EXPECT_EQ(value("relevo_jobs_ready{queue=\"other\"}"), 10);
+  EXPECT_EQ(value("relevo_jobs_oldest_ready_age_seconds{queue=\"other\"}"), 209);
+}
+
+TEST_F(MetricsTest, DeadLettersAreToldBySource) {
+  metrics_.dead_events(7, 1);
+  metrics_.queues().dead_letters(
+      std::vector<DeadLetters>{{"jobs", 3}, {"orders", 2}, {"outbox", 1}});
+  EXPECT_EQ(value("relevo_dead_letters{source=\"jobs\"}"), 3);
+  EXPECT_EQ(value("relevo_dead_letters{source=\"orders\"}"), 2);
+  EXPECT_EQ(value("relevo_dead_letters{source=\"outbox\"}"), 8) << "a subscription of that name";
+  metrics_.queues().dead_letters(std::vector<DeadLetters>{{"jobs", 4}});
+  metrics_.dead_events(0, 0);
+  EXPECT_EQ(value("relevo_dead_letters{source=\"jobs\"}"), 4);
+  EXPECT_EQ(value("relevo_dead_letters{source=\"orders\"}"), 0);
+  EXPECT_EQ(value("relevo_dead_letters{source=\"outbox\"}"), 0);
+}
+
+TEST_F(MetricsTest, VerbsOfSchedulesReachTheirSeries) {
+  auto& schedules = metrics_.schedules();
+  schedules.schedule_fired("nightly", core::WallTime(2'000s));
+  schedules.schedule_fired("nightly", core::WallTime(1'000s));
+  EXPECT_EQ(value("relevo_schedule_missed_total{schedule=\"nightly\"}"), 0);
+  schedules.schedule_missed("nightly", 3);
+  schedules.schedules_broken(2);
+  EXPECT_EQ(value("relevo_schedule_last_success_timestamp_seconds{schedule=\"nightly\"}"), 2'000);
+  EXPECT_EQ(value("relevo_schedule_missed_total{schedule=\"nightly\"}"), 3);
+  EXPECT_EQ(value("relevo_schedules_broken"), 2);
+}
+
+TEST_F(MetricsTest, VerbsOfConsumersReachTheirSeries) {
+  auto& consumers = metrics_.consumers();
+  consumers.consumer_lag("orders", 40);
+  EXPECT_EQ(value("relevo_messages_parked_total{subscription=\"orders\"}"), 0);
+  EXPECT_EQ(value("relevo_messages_unknown_type_total{subscription=\"orders\"}"), 0);
+  consumers.inbox_duplicates(5);
+  consumers.dead_letter("orders");
+  consumers.unknown_type("orders");
+  consumers.messages_finished("done", 10, 20ms);
+  consumers.messages_finished("retried", 1, 0s);
+  consumers.messages_finished("an outcome nobody listed", 1, 0s);
+  EXPECT_EQ(value("relevo_consumer_lag{subscription=\"orders\"}"), 40);
+  EXPECT_EQ(value("relevo_inbox_duplicates_total"), 5);
+  EXPECT_EQ(value("relevo_messages_parked_total{subscription=\"orders\"}"), 1);
+  EXPECT_EQ(value("relevo_messages_unknown_type_total{subscription=\"orders\"}"), 1);
+  EXPECT_EQ(value("relevo_messages_total{outcome=\"done\"}"), 10);
+  EXPECT_EQ(value("relevo_messages_total{outcome=\"retried\"}"), 1);
+  EXPECT_EQ(value("relevo_messages_total{outcome=\"other\"}"), 1);
+  const std::string duration = "relevo_message_duration_seconds";
+  EXPECT_EQ(value(duration + "_count"), 10) << "what was counted apart from its run has no time";
+  EXPECT_EQ(value(duration + "_bucket{le=\"0.025\"}"), 10);
+  EXPECT_EQ(value(duration + "_bucket{le=\"0.01\"}"), 0);
+  EXPECT_NEAR(value(duration + "_sum"), 0.2, 1e-9);
+}
+
+TEST_F(MetricsTest, VerbsOfEndpointsReachTheirSeries) {
+  using State = worker::CircuitBreaker::State;
+  auto& endpoints = metrics_.endpoints();
+  const std::string breaker = "relevo_handler_breaker_state{endpoint=\"billing\"}";
+  endpoints.breaker_changed("billing", State::kClosed);
+  EXPECT_EQ(value(breaker), 0);
+  endpoints.breaker_changed("billing", State::kOpen);
+  EXPECT_EQ(value(breaker), 2);
+  endpoints.breaker_changed("billing", State::kHalfOpen);
+  EXPECT_EQ(value(breaker), 1);
+  endpoints.http_finished("billing", "200", 30'000us);
+  endpoints.http_finished("billing", "timeout", 15s);
+  const std::string http = "relevo_handler_http_seconds";
+  EXPECT_EQ(value(http + "_bucket{code=\"200\",endpoint=\"billing\",le=\"0.05\"}"), 1);
+  EXPECT_EQ(value(http + "_sum{code=\"timeout\",endpoint=\"billing\"}"), 15);
 }
 
 TEST_F(MetricsTest, PublishedEventsFallIntoTheirBuckets) {
@@ -184,11 +382,13 @@ TEST_F(MetricsTest, ProcessFiguresAreRead) {
 
 TEST_F(MetricsTest, CountsFromSeveralThreads) {
   const std::vector<std::chrono::microseconds> latencies(1'000, 5ms);
+  const std::vector<worker::StartedJob> jobs{{"a", 1ms}, {"b", 1ms}};
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 100; ++i) {
         metrics_.published(latencies);
+        metrics_.worker().jobs_started(jobs);
         metrics_.backlog(1, false, 1s);
         if (i % 10 == 0) metrics_.scrape();
       }
@@ -197,6 +397,7 @@ TEST_F(MetricsTest, CountsFromSeveralThreads) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(value("relevo_outbox_published_total"), 400'000);
   EXPECT_EQ(value("relevo_outbox_end_to_end_seconds_count"), 400'000);
+  EXPECT_EQ(value("relevo_job_wait_seconds_count{queue=\"b\"}"), 400);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "relevo/webhook/http_client.hpp"
 #include "support/eventually.hpp"
 #include "support/scripted_server.hpp"
+#include "support/tls_server.hpp"
 #include "support/webhook_fakes.hpp"
 
 namespace relevo::webhook {
@@ -323,6 +324,37 @@ TEST(HttpClientService, StartsAndStopsInAnyOrder) {
   EXPECT_EQ(send(), HttpFailure::kGivenUp);
   client.start();
   EXPECT_EQ(send(), HttpFailure::kNone);
+}
+
+TEST(HttpClientTls, VerifiesTheCertificateAndItsName) {
+  const test::TlsServer server;
+  const auto failure = [&](const std::string& ca_file, const std::string& host) {
+    HttpClient client({ca_file});
+    client.start();
+    test::Mailbox<HttpAnswer> answers;
+    client.send(request_to(server.url(host)), [&](HttpAnswer answer) { answers.put(answer); });
+    const auto answer = answers.take();
+    return answer ? std::string(to_string(answer->failure)) : "no answer";
+  };
+  const auto ours = server.certificate_file();
+  EXPECT_EQ(failure(ours, "localhost"), "none");
+  EXPECT_EQ(failure(ours, "127.0.0.1"), "tls") << "not the name in the certificate";
+  EXPECT_EQ(failure("", "localhost"), "tls") << "signed by somebody unknown";
+  EXPECT_EQ(server.requests(), 1);
+}
+
+TEST(HttpClientTls, DoesNotLendAConnectionToWhoMayNotMakeIt) {
+  const test::TlsServer server;
+  HttpClient client({server.certificate_file()});
+  client.start();
+  test::Mailbox<HttpFailure> answers;
+  for (const bool allowed : {true, false, true}) {
+    auto request = request_to(server.url("localhost"));
+    request.allow_private = allowed;
+    client.send(request, [&](HttpAnswer answer) { answers.put(answer.failure); });
+    EXPECT_EQ(answers.take(), allowed ? HttpFailure::kNone : HttpFailure::kAddressRefused);
+  }
+  EXPECT_EQ(server.requests(), 2);
 }
 
 TEST(CheckUrl, SaysWhatIsWrongWithoutRepeatingIt) {

@@ -64,10 +64,11 @@ constexpr std::array kClientDefaults{
 };
 
 constexpr std::array kMemberDefaults{
-    // librdkafka 2.0.2 looks again only after up to a second once its buffer is full: it has to
-    // hold
-    // what is consumed in that time. Its default is 64 MiB.
-    Property{"queued.max.messages.kbytes", "8192"},
+    // Fetched ahead per subscription; the default is 64 MiB and 100,000 messages. So little is
+    // enough
+    // since KafkaConsumer keeps the fetching going.
+    Property{"queued.max.messages.kbytes", "1024"},
+    Property{"queued.min.messages", "5000"},
     // New topics and partitions are found so soon.
     Property{"topic.metadata.refresh.interval.ms", "15000"},
     Property{"allow.auto.create.topics", "false"},

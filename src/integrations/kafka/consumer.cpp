@@ -27,6 +27,7 @@ constexpr auto kQuestionTime = 10s;  // asking for offsets at an assignment
 constexpr auto kCommitTime = 5s;     // the last commit of partitions that are given up
 constexpr auto kProbeEvery = 1s;     // whether brokers are back
 constexpr auto kProbeTime = 500ms;
+constexpr auto kNudgeEvery = 20ms;
 
 std::span<rd_kafka_topic_partition_t> elements(rd_kafka_topic_partition_list_t* list) {
   return {list->elems, static_cast<std::size_t>(list->cnt)};
@@ -107,6 +108,7 @@ struct KafkaConsumer::Impl {
   PartitionList dirty() const;
   bool commit_and_wait(rd_kafka_topic_partition_list_t* list);
   void probe();
+  void nudge();
   void throw_failure();
 
   const ConsumerOptions options;
@@ -123,6 +125,8 @@ struct KafkaConsumer::Impl {
   bool down = false;
   bool closing = false;
   core::BootTime next_probe{};
+  core::BootTime next_nudge{};
+  TopicPartition nudged;
 };
 
 void KafkaConsumer::Impl::fail(ErrorKind kind, std::string operation, std::string detail) {
@@ -360,8 +364,25 @@ void KafkaConsumer::poll(milliseconds wait, std::size_t most,
     wait = 0ms;
     if (self.failure) break;
   }
+  if (records.size() > before) self.nudge();
   self.told = nullptr;
   self.throw_failure();
+}
+
+// librdkafka 2.0.2 stops fetching when its buffer is full and looks again after a second, unless
+// something makes the thread of that broker turn: this question does. Without it the buffer would
+// have to hold what is consumed in a second. (From 2.2 on: fetch.queue.backoff.ms.)
+void KafkaConsumer::Impl::nudge() {
+  const auto now = clock.now();
+  if (assigned.empty() || now < next_nudge) return;
+  next_nudge = now + kNudgeEvery;
+  auto next = assigned.upper_bound(nudged);
+  if (next == assigned.end()) next = assigned.begin();
+  nudged = next->first;
+  std::int64_t low = 0;
+  std::int64_t high = 0;
+  rd_kafka_query_watermark_offsets(client.get(), nudged.topic.c_str(), nudged.partition, &low,
+                                   &high, 1);
 }
 
 void KafkaConsumer::pause() {

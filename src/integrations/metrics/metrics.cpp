@@ -1,32 +1,29 @@
 #include "relevo/metrics/metrics.hpp"
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 #include <algorithm>
 #include <array>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
+#include "consumer_series.hpp"
+#include "endpoint_series.hpp"
+#include "families.hpp"
 #include "process_figures.hpp"
+#include "queue_series.hpp"
+#include "schedule_series.hpp"
+#include "worker_series.hpp"
 
 namespace relevo::metrics {
 
 namespace {
 
-using prometheus::Counter;
-using prometheus::Gauge;
-using prometheus::Histogram;
-using Labels = std::map<std::string, std::string>;
-
 constexpr std::array<std::string_view, 8> kReasons{
     "too_large", "invalid_topic", "unknown_topic", "unauthorized",
     "rejected",  "queued_behind", "producer_lost", "other"};
-constexpr std::string_view kOther = "other";
 
 // Upper bounds, 1 ms to 60 s, in the unit of the port: comparing integers is what published()
 // mostly does.
@@ -68,17 +65,13 @@ struct Metrics::Series {
     gauge("relevo_build_info", "Version of the running program, as a label.",
           {{"version", std::string(version)}})
         .Set(1);
-    auto& failures = prometheus::BuildCounter()
-                         .Name("relevo_outbox_publish_failures_total")
-                         .Help("Events that Kafka did not take, by reason.")
-                         .Register(registry);
+    auto& failures = counters(registry, "relevo_outbox_publish_failures_total",
+                              "Events that Kafka did not take, by reason.");
     for (const std::string_view reason : kReasons) {
       publish_failures.emplace(reason, &failures.Add({{"reason", std::string(reason)}}));
     }
-    auto& durations = prometheus::BuildHistogram()
-                          .Name("relevo_postgres_query_seconds")
-                          .Help("Duration of statements, by name.")
-                          .Register(registry);
+    auto& durations =
+        histograms(registry, "relevo_postgres_query_seconds", "Duration of statements, by name.");
     const auto add_query = [&](std::string_view name) {
       queries.emplace(name, &durations.Add({{"query", std::string(name)}}, query_bounds()));
     };
@@ -87,14 +80,22 @@ struct Metrics::Series {
   }
 
   Counter& counter(const std::string& name, const std::string& help) {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
+    return counters(registry, name, help).Add({});
   }
-  Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {}) {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(labels);
+  Gauge& gauge(const std::string& name, const std::string& help,
+               const prometheus::Labels& labels = {}) {
+    return gauges(registry, name, help).Add(labels);
   }
   Histogram& histogram(const std::string& name, const std::string& help,
                        const Histogram::BucketBoundaries& bounds) {
-    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add({}, bounds);
+    return histograms(registry, name, help).Add({}, bounds);
+  }
+
+  template <class Part>
+  Part& part(std::optional<Part>& slot) {
+    const std::lock_guard lock(parts_mutex);
+    if (!slot) slot.emplace(registry);
+    return *slot;
   }
 
   void refresh_age() {
@@ -139,7 +140,6 @@ struct Metrics::Series {
   Counter& reopened =
       counter("relevo_kafka_producer_reopened_total", "Producers replaced after a fatal error.");
   Gauge& postgres_up = gauge("relevo_postgres_up", "1 while PostgreSQL answers.");
-  Gauge& kafka_up = gauge("relevo_kafka_up", "1 while Kafka answers.");
 
   Gauge& resident_memory = gauge("process_resident_memory_bytes", "Resident memory.");
   Counter& cpu_seconds = counter("process_cpu_seconds_total", "User and system CPU time spent.");
@@ -154,6 +154,13 @@ struct Metrics::Series {
   std::mutex mutex;  // guards the two below, and lets one scrape at a time compute its figures
   std::chrono::duration<double> backlog_age{0};
   core::BootTime backlog_measured_at{};
+
+  QueueSeries queues{registry, clock};
+  std::mutex parts_mutex;  // guards what follows
+  std::optional<WorkerSeries> worker;
+  std::optional<ScheduleSeries> schedules;
+  std::optional<ConsumerSeries> consumers;
+  std::optional<EndpointSeries> endpoints;
 };
 
 Metrics::Metrics(std::string_view version, std::span<const std::string_view> query_names,
@@ -204,6 +211,7 @@ void Metrics::backlog(std::int64_t events, bool, std::chrono::duration<double> o
 void Metrics::dead_events(std::int64_t parked, std::int64_t aggregates) {
   series_->dead_events.Set(static_cast<double>(parked));
   series_->dead_aggregates.Set(static_cast<double>(aggregates));
+  series_->queues.outbox_dead_letters(parked);
 }
 
 void Metrics::query_finished(std::string_view name, std::chrono::duration<double> duration) {
@@ -211,11 +219,20 @@ void Metrics::query_finished(std::string_view name, std::chrono::duration<double
 }
 
 void Metrics::postgres_up(bool up) { series_->postgres_up.Set(up ? 1 : 0); }
-void Metrics::kafka_up(bool up) { series_->kafka_up.Set(up ? 1 : 0); }
+void Metrics::kafka_up(bool up) {
+  series_->gauge("relevo_kafka_up", "1 while Kafka answers.").Set(up ? 1 : 0);
+}
+
+worker::Metrics& Metrics::worker() { return series_->part(series_->worker); }
+worker::ScheduleMetrics& Metrics::schedules() { return series_->part(series_->schedules); }
+worker::ConsumerMetrics& Metrics::consumers() { return series_->part(series_->consumers); }
+webhook::EndpointMetrics& Metrics::endpoints() { return series_->part(series_->endpoints); }
+QueueMetrics& Metrics::queues() { return series_->queues; }
 
 std::string Metrics::scrape() {
   const std::lock_guard lock(series_->mutex);
   series_->refresh_age();
+  series_->queues.refresh_ages();
   series_->refresh_process();
   return prometheus::TextSerializer{}.Serialize(series_->registry.Collect());
 }

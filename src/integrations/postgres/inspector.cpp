@@ -201,6 +201,30 @@ std::string Inspector::publish(const NewEvent& event) {
   return connection_.run(statements::kPublish, params).string(0, 0);
 }
 
+std::vector<QueueFigures> Inspector::queue_figures() {
+  const auto result = connection_.run(statements::kQueueFigures);
+  std::vector<QueueFigures> queues;
+  for (int i = 0; i < result.rows(); ++i) {
+    QueueFigures figures;
+    figures.queue = result.string(i, 0);
+    figures.ready = result.int8(i, 1);
+    if (!result.is_null(i, 2)) figures.ready_since = result.time(i, 2);
+    figures.dead = result.int8(i, 3);
+    figures.exact = result.boolean(i, 4);
+    queues.push_back(std::move(figures));
+  }
+  return queues;
+}
+
+std::vector<DeadMessageCount> Inspector::dead_message_counts() {
+  const auto result = connection_.run(statements::kMessageCounts);
+  std::vector<DeadMessageCount> counts;
+  for (int i = 0; i < result.rows(); ++i) {
+    counts.push_back({result.string(i, 0), result.int8(i, 1), result.time(i, 2)});
+  }
+  return counts;
+}
+
 int Inspector::ensure_partitions(int ahead) {
   return connection_.run(statements::kEnsurePartitions, Params().add(std::int64_t{ahead}))
       .int4(0, 0);
@@ -208,6 +232,10 @@ int Inspector::ensure_partitions(int ahead) {
 
 std::int64_t Inspector::prune_ticks() {
   return connection_.run(statements::kPruneTicks).int8(0, 0);
+}
+
+void Inspector::tidy_jobs(std::chrono::milliseconds history, std::chrono::milliseconds inbox) {
+  (void)connection_.run(statements::kTidyJobs, Params().add(history).add(inbox));
 }
 
 }  // namespace relevo::postgres

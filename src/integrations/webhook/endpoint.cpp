@@ -37,8 +37,8 @@ std::string code_of(const HttpAnswer& answer) {
 
 }  // namespace
 
-HttpEndpoint::HttpEndpoint(EndpointOptions options, HttpClient& client, EndpointMetrics& metrics,
-                           core::Log& log, const core::Clock& clock)
+HttpEndpoint::HttpEndpoint(const EndpointOptions& options, HttpClient& client,
+                           EndpointMetrics& metrics, core::Log& log, const core::Clock& clock)
     : name_(options.name),
       url_(checked_url(options)),
       timeout_(options.timeout),
@@ -65,11 +65,11 @@ std::size_t HttpEndpoint::room() const {
   return free_calls();
 }
 
-// Under the lock.
+// Under the lock. A half-open breaker finds a free place: that of the call which opened it.
 std::size_t HttpEndpoint::free_calls() const {
   tell_state();
   const auto now = clock_.now();
-  if (!breaker_.admits(now) || running_.size() >= concurrency_) return 0;
+  if (!breaker_.admits(now)) return 0;
   return breaker_.state(now) == CircuitBreaker::State::kClosed ? concurrency_ - running_.size() : 1;
 }
 
@@ -110,7 +110,7 @@ milliseconds HttpEndpoint::pause() {
   return breaker_.pause(clock_.now());
 }
 
-bool HttpEndpoint::wait_for_room(std::stop_token stop) {
+bool HttpEndpoint::wait_for_room(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   const auto open = [this] { return breaker_.state(clock_.now()) == CircuitBreaker::State::kOpen; };
   freed_.wait(lock, stop, [&] { return free_calls() > 0 || open(); });

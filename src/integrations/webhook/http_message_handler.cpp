@@ -76,7 +76,7 @@ HttpCall HttpMessageHandler::call_of(const worker::Message& message) const {
                   header("relevo-attempt", std::to_string(message.attempt))};
   if (!message.type.empty()) call.headers.push_back(header("relevo-event-type", message.type));
   if (message.tenant) call.headers.push_back(header("relevo-tenant", *message.tenant));
-  if (!message.payload) call.headers.push_back("relevo-tombstone: true");
+  if (!message.payload) call.headers.emplace_back("relevo-tombstone: true");
   for (const auto& [name, value] : message.headers) {
     if (name == "content-type" && is_content_type(value)) call.content_type = value;
     if (name == "traceparent") call.headers.push_back(header(name, value));

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints the relay's statements as PREPARE commands for psql, each under its own name.
+# Prints the program's statements as PREPARE commands for psql, each under its own name.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 exec awk '

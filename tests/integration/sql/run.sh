@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the SQL tests, each in a fresh database with all migrations applied and the relay's statements prepared.
+# Runs the SQL tests, each in a fresh database with all migrations applied and the statements prepared.
 #   run.sh [URI [FILE...]]  URI: a superuser's connection to any database of a throw-away cluster
 #                           (default: $RELEVO_TEST_POSTGRES)
 set -eu
@@ -22,7 +22,7 @@ database=
 drop_database() {
   [ -n "$database" ] || return 0
   PGOPTIONS='-c client_min_messages=error' sql "$uri" -c "DROP DATABASE IF EXISTS \"$database\" WITH (FORCE)" || true
-  for role in _writer _relay _stranger _owner; do
+  for role in _writer _relay _worker _stranger _owner; do
     PGOPTIONS='-c client_min_messages=error' sql "$uri" -c "DROP ROLE IF EXISTS \"$database$role\"" || true
   done
   database=

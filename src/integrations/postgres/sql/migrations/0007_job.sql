@@ -476,9 +476,13 @@ DECLARE
   batch     bigint;
   stored    int;
 BEGIN
-  SELECT p.problem INTO problem
-  FROM (SELECT relevo.job_element_problem(e.job) AS problem FROM jsonb_array_elements(then_jobs) e (job) OFFSET 0) p
-  WHERE p.problem IS NOT NULL LIMIT 1;
+  IF follow_up IS NULL THEN
+    problem := 'is NULL; give a job, or an array of jobs';
+  ELSE
+    SELECT p.problem INTO problem
+    FROM (SELECT relevo.job_element_problem(e.job) AS problem FROM jsonb_array_elements(then_jobs) e (job) OFFSET 0) p
+    WHERE p.problem IS NOT NULL LIMIT 1;
+  END IF;
   IF problem IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'relevo.enqueue_batch: follow_up: ' || problem;
   END IF;

@@ -283,44 +283,48 @@ SELECT s.queue, s.kind, s.paused, s.concurrency, s.weight FROM relevo.queue_stat
 SELECT w.tenant, w.weight FROM relevo.tenant_weight w;
 
 -- name: queue_figures
--- Per queue: jobs that are ready or in flight, the created_at of the oldest, the dead (of all queues at most 10,001 are counted),
--- whether ready is exact. A class is counted by its index up to 5,000 rows; beyond, ready is extrapolated from a sample of some 500
--- pages of the table, since nothing cheaper knows the queue. The work is bounded either way.
+-- Per queue: jobs that are ready and not in flight, since when the oldest is (a retry or a job of later: since its time, not its creation),
+-- the dead (of all queues at most 10,001 are counted), whether ready is exact. A class is counted by its index up to 5,000 rows; beyond,
+-- ready is extrapolated from a sample of some 500 pages of the table, since nothing cheaper knows the queue. The work is bounded either way.
 WITH now AS MATERIALIZED (
   SELECT clock_timestamp() AS at
 ), front AS MATERIALIZED (
   SELECT c.class, f.* FROM unnest('{0,1,2}'::smallint[]) c (class)
-  CROSS JOIN LATERAL (SELECT w.queue, w.state, w.run_at, w.created_at FROM relevo.job w WHERE w.class = c.class ORDER BY w.xid, w.id LIMIT 5001) f
+  CROSS JOIN LATERAL (
+    SELECT w.id, w.token, w.queue, w.state, w.run_at, w.created_at FROM relevo.job w WHERE w.class = c.class ORDER BY w.xid, w.id LIMIT 5001) f
+), waiting AS MATERIALIZED (
+  SELECT f.class, f.queue, greatest(f.run_at, f.created_at) AS since FROM front f
+  WHERE f.state < 2 AND (f.run_at IS NULL OR f.run_at <= (SELECT n.at FROM now n))
+    AND (f.id, f.token) NOT IN (SELECT p.id, p.token FROM relevo.open_job p)   -- hashed; NOT EXISTS becomes a nested loop
 ), due AS MATERIALIZED (   -- what fell due may stand anywhere in the feed: here is the oldest of it
   SELECT f.* FROM unnest('{0,1,2}'::smallint[]) c (class)
   CROSS JOIN LATERAL (
-    SELECT w.queue, w.created_at FROM relevo.job w
+    SELECT w.queue, greatest(w.run_at, w.created_at) AS since FROM relevo.job w
     WHERE w.class = c.class AND w.state = 0 AND w.run_at IS NOT NULL AND w.run_at <= (SELECT clock_timestamp())
+      AND (w.id, w.token) NOT IN (SELECT p.id, p.token FROM relevo.open_job p)
     ORDER BY w.run_at, w.id LIMIT 1000) f
 ), beyond AS MATERIALIZED (
   SELECT f.class FROM front f GROUP BY f.class HAVING count(*) > 5000
 ), share AS MATERIALIZED (
   SELECT CASE WHEN EXISTS (SELECT FROM beyond) THEN least(1.0, 500.0 / greatest(1, pg_relation_size('relevo.job') / 8192)) ELSE 0 END::float8 AS part
 ), sample AS MATERIALIZED (
-  SELECT w.queue, w.created_at FROM relevo.job w TABLESAMPLE SYSTEM ((SELECT 100 * s.part FROM share s))
+  SELECT w.queue, greatest(w.run_at, w.created_at) AS since FROM relevo.job w TABLESAMPLE SYSTEM ((SELECT 100 * s.part FROM share s))
   WHERE w.state < 2 AND (w.run_at IS NULL OR w.run_at <= (SELECT n.at FROM now n)) AND w.class IN (SELECT b.class FROM beyond b)
+    AND (w.id, w.token) NOT IN (SELECT p.id, p.token FROM relevo.open_job p)
 ), ready AS (
-  SELECT f.queue, count(*)::float8 AS jobs, min(f.created_at) AS oldest FROM front f
-  WHERE f.class NOT IN (SELECT b.class FROM beyond b) AND f.state < 2 AND (f.run_at IS NULL OR f.run_at <= (SELECT n.at FROM now n))
-  GROUP BY f.queue
+  SELECT f.queue, count(*)::float8 AS jobs, min(f.since) AS oldest FROM waiting f
+  WHERE f.class NOT IN (SELECT b.class FROM beyond b) GROUP BY f.queue
   UNION ALL
-  SELECT s.queue, count(*) / (SELECT h.part FROM share h), min(s.created_at) FROM sample s GROUP BY s.queue
+  SELECT s.queue, count(*) / (SELECT h.part FROM share h), min(s.since) FROM sample s GROUP BY s.queue
   UNION ALL
-  SELECT f.queue, 0, min(f.created_at) FROM front f
-  WHERE f.class IN (SELECT b.class FROM beyond b) AND f.state < 2 AND (f.run_at IS NULL OR f.run_at <= (SELECT n.at FROM now n))
-  GROUP BY f.queue
+  SELECT f.queue, 0, min(f.since) FROM waiting f WHERE f.class IN (SELECT b.class FROM beyond b) GROUP BY f.queue
   UNION ALL
-  SELECT d.queue, 0, min(d.created_at) FROM due d GROUP BY d.queue
+  SELECT d.queue, 0, min(d.since) FROM due d GROUP BY d.queue
 ), dead AS (
   SELECT d.queue, count(*) AS jobs
   FROM (SELECT w.queue FROM relevo.job w WHERE w.state >= 2 ORDER BY w.id LIMIT 10001) d GROUP BY d.queue
 )
-SELECT coalesce(r.queue, d.queue) AS queue, coalesce(r.jobs, 0)::int8 AS ready, r.oldest AS oldest_created_at, coalesce(d.jobs, 0) AS dead,
+SELECT coalesce(r.queue, d.queue) AS queue, coalesce(r.jobs, 0)::int8 AS ready, r.oldest AS ready_since, coalesce(d.jobs, 0) AS dead,
        NOT EXISTS (SELECT FROM beyond) AS is_exact
 FROM (SELECT y.queue, round(sum(y.jobs)) AS jobs, min(y.oldest) AS oldest FROM ready y GROUP BY y.queue) r
 FULL JOIN dead d ON d.queue = r.queue;
@@ -335,14 +339,14 @@ WITH live AS (
           AND relevo.job_matches(w, $1::jsonb, (w.unique_key IS NULL OR w.state = 1)
                                                AND (w.id, w.token) IN (SELECT p.id, p.token FROM relevo.open_job p))
         ORDER BY w.id LIMIT $3::int) m
-  CROSS JOIN LATERAL (SELECT * FROM relevo.jobs o WHERE o.id = m.id AND o.finished IS NULL) v
+  CROSS JOIN LATERAL (SELECT * FROM relevo.jobs o WHERE o.id = m.id AND o.finished IS NULL OFFSET 0) v
 ), dead AS (
   SELECT v.*
   FROM (SELECT w.id FROM relevo.job w
         WHERE relevo.check_filter('job_list', $1::jsonb) AND w.id > $2::bigint AND w.state >= 2
           AND $1::jsonb ->> 'state' IN ('dead', 'quarantined') AND relevo.job_matches(w, $1::jsonb)
         ORDER BY w.id LIMIT $3::int) m
-  CROSS JOIN LATERAL (SELECT * FROM relevo.jobs o WHERE o.id = m.id AND o.finished IS NULL) v
+  CROSS JOIN LATERAL (SELECT * FROM relevo.jobs o WHERE o.id = m.id AND o.finished IS NULL OFFSET 0) v
 ), past AS (
   SELECT v.* FROM relevo.jobs v
   WHERE relevo.check_filter('job_list', $1::jsonb) AND v.finished IS NOT NULL AND v.id > $2::bigint AND NOT $1::jsonb ?| '{payload,payload_path}'
@@ -366,7 +370,11 @@ ORDER BY a.id, a.finished NULLS LAST LIMIT $3::int;
 
 -- name: job_show
 -- For people. $1 id. The columns of job_list, and payload, headers, timeout_ms, expires_at, and the attempts as a JSON array. Two rows when a
--- unique job has run and waits again.
+-- unique job has run and waits again. MATERIALIZED and the zero
+-- interval keep the planner from walking the history by time.
+WITH v AS MATERIALIZED (
+  SELECT * FROM relevo.jobs o WHERE o.id = $1::bigint
+)
 SELECT v.id, v.state, v.queue, v.kind, v.priority, v.run_at, v.attempts, v.crashes, v.max_attempts, v.worker, v.unique_key, v.again,
        v.concurrency_key, v.rate_key, v.tenant, v.error, v.result::text AS result_text, v.created_at, v.finished,
        round(extract(epoch FROM v.ran) * 1000)::int8 AS ran_ms, v.batch,
@@ -375,10 +383,10 @@ SELECT v.id, v.state, v.queue, v.kind, v.priority, v.run_at, v.attempts, v.crash
        (SELECT coalesce(json_agg(json_build_object('at', a.at, 'attempt', a.attempt, 'outcome', a.outcome, 'worker', a.worker,
                                                    'ran_ms', round(extract(epoch FROM a.ran) * 1000), 'error', a.error) ORDER BY a.at), '[]')::text
         FROM relevo.job_attempt a WHERE a.job_id = $1::bigint) AS attempts_text
-FROM relevo.jobs v
+FROM v
 LEFT JOIN relevo.job j ON v.finished IS NULL AND j.id = v.id
-LEFT JOIN relevo.job_history h ON h.job_id = v.id AND h.finished = v.finished
-WHERE v.id = $1::bigint ORDER BY v.finished NULLS LAST;
+LEFT JOIN relevo.job_history h ON h.job_id = $1::bigint AND h.finished + interval '0' = v.finished
+ORDER BY v.finished NULLS LAST;
 
 -- name: job_cancel
 -- For people. $1 id or NULL, $2 unique key or NULL. cancelled, requested, not found, dead: discard it.

@@ -102,7 +102,8 @@ class Executor {
   int event() const { return event_; }
 
   // Runs one job on the calling thread, as a child process does.
-  Ended run_here(Claim& claim, UnitSource& units, Judge& judge);
+  static Ended run_here(Claim& claim, UnitSource& units, Judge& judge, core::Log& log,
+                        const core::Clock& clock);
 
  private:
   struct Slot;
@@ -114,9 +115,8 @@ class Executor {
   void run_claims(Slot& slot, std::span<Claim* const> claims, std::vector<Ended>& ended);
   void run_batch(Slot& slot, std::span<Claim* const> claims, std::vector<Ended>& ended);
   Ended run_single(Claim& claim, UnitSource& units, Judge& judge);
-  Ended call(Claim& claim, UnitSource& units, Judge& judge);
-  void conclude(std::span<Claim* const> claims, std::vector<Ended>& ended, RunUnit& unit,
-                Judge& judge);
+  static void conclude(std::span<Claim* const> claims, std::vector<Ended>& ended, RunUnit& unit,
+                       Judge& judge);
   void start_remote(Claim& claim);
   void post(std::vector<Ended>& ended);
   std::vector<Ended> call_batch(Slot& slot, std::span<Claim* const> claims);

@@ -29,7 +29,7 @@ class KeyLanes {
 
   struct Limits {
     std::size_t messages = 20'000;
-    std::size_t bytes = 4U << 20U;
+    std::size_t bytes = 8U << 20U;
   };
 
   explicit KeyLanes(Limits limits) : limits_(limits) {}

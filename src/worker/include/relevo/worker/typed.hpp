@@ -21,10 +21,10 @@ class TypedHandler : public JobHandler {
       // PostgreSQL's jsonb and cannot occur.
       return dead(std::string("payload does not fit this kind: ") + error.what());
     }
-    return run(*payload, job, context);
+    return handle(*payload, job, context);
   }
 
-  virtual Outcome run(const Payload& payload, const Job& job, Context& context) = 0;
+  virtual Outcome handle(const Payload& payload, const Job& job, Context& context) = 0;
 };
 
 }  // namespace relevo::worker

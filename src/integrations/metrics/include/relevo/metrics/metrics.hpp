@@ -1,6 +1,10 @@
-// The metrics of the process for Prometheus; docs/metrics.md lists them. Every series exists from
-// the first scrape, with 0, so that rates and absence can be alerted on; label values are closed
-// sets ("other" catches the rest). Thread-safe; the verbs never throw.
+// The metrics of the process for Prometheus; docs/metrics.md lists them. Series that can be known
+// exist from the first scrape, with 0, so that rates and absence can be alerted on; label values
+// are closed sets, or at most 200 of those that come along ("other" catches the rest).
+//
+// Itself the relay's port; the ports of the other parts are asked for, live as long as it does, and
+// have series from then on: a process shows none of a part that it does not run. Thread-safe; the
+// verbs never throw.
 #pragma once
 
 #include <chrono>
@@ -10,7 +14,18 @@
 #include <string_view>
 
 #include "relevo/core/clock.hpp"
+#include "relevo/metrics/queue_metrics.hpp"
 #include "relevo/relay/metrics.hpp"
+
+namespace relevo::worker {
+class Metrics;
+class ScheduleMetrics;
+class ConsumerMetrics;
+}  // namespace relevo::worker
+
+namespace relevo::webhook {
+class EndpointMetrics;
+}
 
 namespace relevo::metrics {
 
@@ -33,7 +48,13 @@ class Metrics final : public relay::Metrics {
 
   void query_finished(std::string_view name, std::chrono::duration<double> duration);
   void postgres_up(bool up);
-  void kafka_up(bool up);
+  void kafka_up(bool up);  // not called where nothing needs Kafka: its series is then missing
+
+  worker::Metrics& worker();
+  worker::ScheduleMetrics& schedules();
+  worker::ConsumerMetrics& consumers();
+  webhook::EndpointMetrics& endpoints();
+  QueueMetrics& queues();
 
   // Text format 0.0.4. Reads the figures of the process at the time of the call.
   std::string scrape();

@@ -188,11 +188,11 @@ class Connection {
   bool between_ = false;         // its result is here, its NULL is not
   bool synced_ = false;
   std::shared_ptr<pg_result> rows_;
-  bool busy_ = false;            // between send() and receive()
-  bool open_ = false;            // between begin() and commit() or rollback()
-  bool begun_ = false;           // its BEGIN was sent
-  bool pinned_ = false;          // its planner settings too
-  bool broken_ = false;          // not even rollback() helps
+  bool busy_ = false;    // between send() and receive()
+  bool open_ = false;    // between begin() and commit() or rollback()
+  bool begun_ = false;   // its BEGIN was sent
+  bool pinned_ = false;  // its planner settings too
+  bool broken_ = false;  // not even rollback() helps
   bool unfit_ = false;
   std::optional<core::IntegrationError> failure_;  // of a statement of the open transaction
   core::BootTime started_{};

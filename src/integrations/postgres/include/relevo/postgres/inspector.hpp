@@ -82,6 +82,20 @@ struct NewestEvent {
   core::WallTime asked_at;
 };
 
+struct QueueFigures {
+  std::string queue;
+  std::int64_t ready = 0;                     // and not in flight
+  bool exact = true;                          // false: extrapolated from a sample
+  std::optional<core::WallTime> ready_since;  // the oldest of them
+  std::int64_t dead = 0;                      // of all queues at most 10,001 are counted
+};
+
+struct DeadMessageCount {
+  std::string subscription;
+  std::int64_t messages = 0;  // at most 10,001
+  core::WallTime oldest_at;
+};
+
 // What decides an event's topic.
 struct TopicNames {
   std::optional<std::string> topic;
@@ -148,8 +162,15 @@ class Inspector {
 
   std::string publish(const NewEvent& event);  // returns the event id
 
+  // Queues that have jobs.
+  std::vector<QueueFigures> queue_figures();
+  // Subscriptions that have any.
+  std::vector<DeadMessageCount> dead_message_counts();
+
   int ensure_partitions(int ahead);
   std::int64_t prune_ticks();
+  // Drops what is older than these, and makes room for the next days.
+  void tidy_jobs(std::chrono::milliseconds history, std::chrono::milliseconds inbox);
 
  private:
   Connection connection_;

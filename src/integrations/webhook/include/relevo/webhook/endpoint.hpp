@@ -62,7 +62,7 @@ class HttpEndpoint {
   using Finished = std::function<void(worker::Outcome)>;
 
   // Throws std::invalid_argument that names the endpoint and what is wrong with its options.
-  HttpEndpoint(EndpointOptions options, HttpClient& client, EndpointMetrics& metrics,
+  HttpEndpoint(const EndpointOptions& options, HttpClient& client, EndpointMetrics& metrics,
                core::Log& log, const core::Clock& clock);
   ~HttpEndpoint();
 
@@ -82,7 +82,7 @@ class HttpEndpoint {
   std::chrono::milliseconds pause();
 
   // Waits while all calls are taken. False: the breaker is open, or somebody asked to stop.
-  bool wait_for_room(std::stop_token stop);
+  bool wait_for_room(const std::stop_token& stop);
 
   // Calls `work` on the client's thread.
   void post(std::function<void()> work) { client_.post(std::move(work)); }

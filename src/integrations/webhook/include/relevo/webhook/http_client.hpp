@@ -66,8 +66,8 @@ class HttpClient final : public core::Service {
   using Ticket = std::uint64_t;
   using Answered = std::function<void(HttpAnswer)>;
 
-  static constexpr std::size_t kBodyLimit = 64 * 1024;
-  static constexpr std::size_t kHeadLimit = 32 * 1024;
+  static constexpr std::size_t kBodyLimit = 65'536;
+  static constexpr std::size_t kHeadLimit = 32'768;
 
   struct Options {
     std::string ca_file;  // instead of the system's certificates; empty: those

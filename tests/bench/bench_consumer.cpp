@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
 
   bench::block_stop_signals();
   bench::Progress progress;
+  progress.start();
   const auto log = logging::make_log({core::Level::kInfo, logging::Format::kText});
   NoMetrics metrics;
   Effects handler(progress);

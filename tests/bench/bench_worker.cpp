@@ -1,19 +1,22 @@
 // A worker with the handlers that are measured: `noop` does nothing, `noop.batch` does nothing to
 // many at once, `effect` writes a row in its unit of work, `latency` keeps how long ago its job was
-// enqueued, `sleep` tells of its start and takes its time. Runs until SIGTERM and tells what
+// enqueued, `sleep` notes its start in a file and takes its time. Runs until SIGTERM and tells what
 // progress.hpp says.
 
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
+#include "isolation.hpp"
 #include "job_worker.hpp"
 #include "progress.hpp"
 #include "relevo/logging/make_log.hpp"
+#include "relevo/postgres/jobs.hpp"
 
 namespace {
 
@@ -96,12 +99,17 @@ class Latency final : public worker::JobHandler {
   Latencies& latencies_;
 };
 
+// Each start is a line: worker, job, microseconds since 1970. A file, since suspects run in a child
+// process, and what is told by one that is killed must stay.
 class Sleep final : public worker::JobHandler {
  public:
-  explicit Sleep(bench::Progress& progress) : progress_(progress) {}
+  Sleep(bench::Progress& progress, std::string worker, std::string file)
+      : progress_(progress), worker_(std::move(worker)), file_(std::move(file)) {}
 
   worker::Outcome run(const worker::Job& job, worker::Context& context) override {
-    progress_.run_of(job.id);
+    const auto line = worker_ + " " + std::to_string(job.id) + " " +
+                      std::to_string(bench::unix_microseconds()) + "\n";
+    std::ofstream(file_, std::ios::app) << line << std::flush;
     const std::chrono::milliseconds time(
         nlohmann::json::parse(job.payload).at("ms").get<std::int64_t>());
     std::mutex mutex;
@@ -115,6 +123,8 @@ class Sleep final : public worker::JobHandler {
 
  private:
   bench::Progress& progress_;
+  const std::string worker_;
+  const std::string file_;
 };
 
 class NoMetrics final : public worker::Metrics {
@@ -131,20 +141,28 @@ class NoMetrics final : public worker::Metrics {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string url, name = "bench-1", history = "failures";
+  std::string name = "bench-1", history = "failures", starts = "/dev/null";
+  bool isolated = false;
+  postgres::ConnectOptions database;
   worker::Options options;
   CLI::App app{"relevo_bench_worker"};
-  app.add_option("--postgres", url)->required();
+  app.add_option("--postgres", database.url)->required();
   app.add_option("--name", name);
   app.add_option("--history", history)->check(CLI::IsMember({"all", "failures"}));
   app.add_option("--threads", options.threads);
+  app.add_option("--starts", starts, "file for the starts of `sleep`");
+  app.add_flag("--isolated-job", isolated,
+               "one job from standard input, as the worker asks for it");
   CLI11_PARSE(app, argc, argv);
 
-  bench::block_stop_signals();
+  if (isolated) {
+    prepare_isolated_job();
+  } else {
+    bench::block_stop_signals();
+  }
   bench::Progress progress;
   Latencies latencies;
   const auto log = logging::make_log({core::Level::kInfo, logging::Format::kText});
-  NoMetrics metrics;
   worker::KindPolicy policy;
   policy.history = history == "all" ? worker::History::kAll : worker::History::kFailures;
   worker::Registry registry;
@@ -152,11 +170,22 @@ int main(int argc, char** argv) {
   registry.add("noop.batch", std::make_unique<NoopBatch>(progress), policy);
   registry.add("effect", std::make_unique<Effect>(progress), policy);
   registry.add("latency", std::make_unique<Latency>(progress, latencies), policy);
-  registry.add("sleep", std::make_unique<Sleep>(progress), policy);
-  postgres::ConnectOptions database;
-  database.url = url;
+  registry.add("sleep", std::make_unique<Sleep>(progress, name, starts), policy);
+  if (isolated) {
+    const auto units = [&](std::string worker) {
+      return std::make_unique<postgres::UnitSource>(database, std::move(worker));
+    };
+    return run_isolated_job(registry, units, *log);
+  }
+
+  progress.start();
+  NoMetrics metrics;
+  std::vector<std::string> command(argv, argv + argc);
+  command.front() = "/proc/self/exe";
+  command.emplace_back("--isolated-job");
+  ChildIsolation isolation(std::move(command), name, core::system_clock());
   JobWorker jobs(options, name, std::chrono::seconds(10), database, {"bench", "bench", "worker"},
-                 {nullptr, registry, metrics, *log, core::system_clock(), {}});
+                 {&isolation, registry, metrics, *log, core::system_clock(), {}});
   jobs.start();
   bench::wait_for_stop_signal();
   jobs.stop();

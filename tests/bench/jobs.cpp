@@ -135,7 +135,7 @@ Json run_once(const Options& options) {
 }
 
 bool is_worst_reported(std::string_view name) {
-  return name.ends_with("_mib") || name == "others_busy" || name.ends_with("_twice");
+  return name.ends_with("_mib") || name == "others_busy" || name.ends_with("_second_runs");
 }
 
 // Of a figure that some run could not take: the median of the others.

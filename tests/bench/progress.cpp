@@ -41,13 +41,8 @@ std::int64_t unix_microseconds() {
       .count();
 }
 
-Progress::Progress() : sampler_([this](const std::stop_token& stop) { sample(stop); }) {}
-
-Progress::~Progress() = default;
-
-void Progress::run_of(std::int64_t job) {
-  write_line("run %lld %lld\n", static_cast<long long>(job),
-             static_cast<long long>(unix_microseconds()));
+void Progress::start() {
+  sampler_ = std::jthread([this](const std::stop_token& stop) { sample(stop); });
 }
 
 void Progress::sample(const std::stop_token& stop) {

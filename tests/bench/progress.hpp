@@ -1,7 +1,6 @@
 // How a worker under measurement tells what it does, on standard output:
-//   <microseconds since 1970> <jobs run>      every 10 ms in which that has changed
-//   run <job id> <microseconds since 1970>    a job that asked for it
-// and after SIGTERM one JSON object, its last line. The peers tell the same in their own languages.
+// "<microseconds since 1970> <jobs run>" every 10 ms in which that has changed, and after SIGTERM
+// one JSON object, its last line. The peers tell the same in their own languages.
 #pragma once
 
 #include <atomic>
@@ -16,13 +15,12 @@ std::int64_t unix_microseconds();
 // Thread-safe.
 class Progress {
  public:
-  Progress();
-  ~Progress();
+  Progress() = default;
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  void start();  // begins to tell
   void ran(std::int64_t jobs = 1) { ran_.fetch_add(jobs, std::memory_order_relaxed); }
-  void run_of(std::int64_t job);
   // Adds to `result` what the process used, and tells it; nothing is told afterwards.
   void finish(nlohmann::ordered_json result);
 

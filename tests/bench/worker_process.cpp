@@ -80,17 +80,11 @@ void WorkerProcess::read() {
     if (end == std::string::npos) return;
     last_ = output.substr(read_, end - read_);
     read_ = end + 1;
+    if (last_.starts_with("{")) continue;
     std::istringstream line(last_);
-    if (last_.starts_with("run ")) {
-      std::string word;
-      RunOf run;
-      line >> word >> run.job >> run.at;
-      runs_.push_back(run);
-    } else if (!last_.starts_with("{")) {
-      Sample sample;
-      line >> sample.at >> sample.ran;
-      samples_.push_back(sample);
-    }
+    Sample sample;
+    line >> sample.at >> sample.ran;
+    samples_.push_back(sample);
   }
 }
 
@@ -111,10 +105,7 @@ nlohmann::json WorkerProcess::stop() {
   return nlohmann::json::parse(last_);
 }
 
-void WorkerProcess::kill() {
-  process_.kill();
-  read();
-}
+void WorkerProcess::kill() { process_.kill(); }
 
 std::vector<Sample> merged(const std::deque<WorkerProcess>& workers) {
   std::vector<Sample> steps;  // of one process since its sample before

@@ -18,11 +18,6 @@ struct Sample {
   std::int64_t ran = 0;  // jobs until then
 };
 
-struct RunOf {
-  std::int64_t job = 0;
-  std::int64_t at = 0;
-};
-
 class WorkerProcess {
  public:
   explicit WorkerProcess(std::vector<std::string> command);
@@ -33,7 +28,6 @@ class WorkerProcess {
   void wait_until_ran(std::int64_t jobs,
                       std::chrono::milliseconds deadline = std::chrono::seconds(30));
   const std::vector<Sample>& samples() const { return samples_; }
-  const std::vector<RunOf>& runs() const { return runs_; }
   std::int64_t ran() const { return samples_.empty() ? 0 : samples_.back().ran; }
 
   double cpu_seconds() const;
@@ -41,7 +35,7 @@ class WorkerProcess {
 
   // SIGTERM; returns what it told last. Throws when it does not end by itself.
   nlohmann::json stop();
-  void kill();  // SIGKILL; what it had told until then can be read
+  void kill();  // SIGKILL
 
  private:
   void read();
@@ -50,7 +44,6 @@ class WorkerProcess {
   std::size_t read_ = 0;
   std::string last_;
   std::vector<Sample> samples_;
-  std::vector<RunOf> runs_;
 };
 
 // All jobs that several processes ran, in order of time: the sum of their counts.

@@ -36,7 +36,7 @@ std::string parked_text(const JobLook& look) {
   if (look.parked.empty()) return {};
   Table table({"subscription", ">parked messages", ">oldest"});
   for (const auto& one : look.parked) {
-    const auto age = one.oldest ? duration_text(look.queues.now - *one.oldest) : "-";
+    const auto age = duration_text(look.queues.now - one.oldest_at);
     table.add({one.subscription, std::to_string(one.messages), age});
   }
   return "\n" + table.text();
@@ -88,7 +88,7 @@ void add_jobs_json(Json& status, const std::optional<JobLook>& look) {
     for (const auto& one : look->parked) {
       parked.push_back({{"subscription", one.subscription},
                         {"messages", one.messages},
-                        {"oldest_at", one.oldest ? Json(iso_time(*one.oldest)) : Json()}});
+                        {"oldest_at", iso_time(one.oldest_at)}});
     }
   }
   status["lanes"] = std::move(lanes);

@@ -13,7 +13,7 @@ struct JobLook {
   QueuesLook queues;
   std::vector<postgres::LaneHolder> lanes;
   postgres::ScheduleFigures schedules;
-  std::vector<postgres::ParkedMessages> parked;
+  std::vector<postgres::DeadMessageCount> parked;
 };
 
 // nullopt: this user may not look at jobs (a relay's own role); then `admin` is gone as well.

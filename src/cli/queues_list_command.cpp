@@ -10,7 +10,7 @@ namespace relevo::cli {
 namespace {
 
 constexpr auto kFooter = R"(
-READY: could run now. OLDEST: when the oldest of these was enqueued. Above 5,000 jobs of a priority class ready
+READY: could run now. OLDEST: for how long the oldest of these has been ready. Above 5,000 jobs of a priority class ready
 is an estimate (≈). AT ONCE: how many run at a time, over all workers.)";
 
 std::string rate_text(double value) {

@@ -46,16 +46,11 @@ std::vector<QueueLine> queue_lines(const std::vector<postgres::QueueFigures>& fi
   for (const auto& one : figures) {
     auto& line = lines[one.queue];
     line.ready = one.ready;
-    line.oldest = one.oldest;
+    line.oldest = one.ready_since;
     line.dead = one.dead;
     line.exact = one.exact;
   }
-  // The figures count what runs as ready, and were taken at another moment.
-  for (const auto& [queue, jobs] : running) {
-    auto& line = lines[queue];
-    line.running = jobs;
-    line.ready = std::max<std::int64_t>(line.ready - jobs, 0);
-  }
+  for (const auto& [queue, jobs] : running) lines[queue].running = jobs;
   for (const auto& state : states) {
     if (!is_of_one_queue(state)) continue;
     auto& line = lines[state.queue];

@@ -90,7 +90,11 @@ bool Scheduler::is_stale(const JobRow& row) const {
 void Scheduler::offer(const JobRow& row, ReadBatch* batch) {
   if (!row.due) return;
   if (const auto known = known_.find(row.at.id); known != known_.end()) {
-    if (known->second == row.token || running_.contains(row.at.id)) return;
+    if (known->second == row.token) return;
+    if (running_.contains(row.at.id)) {
+      changed_[row.at.id] = {row.job_class, before(row.at)};
+      return;
+    }
     remove(row.at.id);  // replaced since it was read
   }
   Item item{nullptr, registry_.find(row.kind), batch, ++sequence_};
@@ -514,6 +518,11 @@ void Scheduler::forget(const JobKey& job) {
   const auto known = known_.find(job.id);
   // Another token: a newer version of the row was taken in meanwhile.
   if (known != known_.end() && known->second == job.token) known_.erase(known);
+  if (running_.contains(job.id)) return;
+  if (const auto changed = changed_.find(job.id); changed != changed_.end()) {
+    skip_from(changed->second.first, changed->second.second);
+    changed_.erase(changed);
+  }
 }
 
 // What waited for this cause may be tried again.
@@ -767,6 +776,7 @@ Skipped Scheduler::skipped() const {
       if (const auto& left = found->second.left[index(c)]) include(*left);
     }
   }
+  for (const auto& [id, place] : changed_) include(place.first, place.second);
   return all;
 }
 

@@ -19,6 +19,7 @@
 #include "support/environment.hpp"
 #include "support/kafka_admin.hpp"
 #include "surroundings.hpp"
+#include "writers.hpp"
 
 namespace relevo::bench {
 namespace {
@@ -118,27 +119,6 @@ class Consumer {
   std::size_t received_ = 0;
 };
 
-// Returns when all have been written; what a writer threw is thrown again.
-void write_all(const std::string& url, std::vector<Event>& events, int writers,
-               std::atomic<bool>& done) {
-  std::vector<std::exception_ptr> failures(static_cast<std::size_t>(writers));
-  std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < failures.size(); ++i) {
-    threads.emplace_back([&, i] {
-      try {
-        write(url, events, i, failures.size());
-      } catch (...) {
-        failures[i] = std::current_exception();
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  done = true;
-  for (const auto& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
-}
-
 Json summary(const std::vector<Event>& events, std::size_t warm) {
   std::vector<Nanoseconds> from_commit;
   std::vector<Nanoseconds> from_due;
@@ -197,10 +177,14 @@ Json run_once(const Options& options) {
   });
   std::exception_ptr failure;
   try {
-    write_all(database.url(), events, options.writers, written);
+    run_writers(options.writers, [&](int writer) {
+      write(database.url(), events, static_cast<std::size_t>(writer),
+            static_cast<std::size_t>(options.writers));
+    });
   } catch (...) {
     failure = std::current_exception();
   }
+  written = true;
   consuming.join();
   if (failure) std::rethrow_exception(failure);
 

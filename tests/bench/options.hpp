@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace relevo::bench {
 
@@ -20,6 +21,14 @@ struct Options {
   int rate = 1'000;
   std::chrono::seconds duration{20};
   int writers = 8;
+
+  std::string worker;    // relevo_bench_worker
+  std::string consumer;  // relevo_bench_consumer
+  std::string peers;     // folder with those that scripts/bench installed
+  std::int64_t jobs = 200'000;
+  std::int64_t backlog = 5'000'000;  // of low priority, behind which one of high priority arrives
+  std::int64_t future = 1'000'000;   // not due yet
+  std::vector<std::string> only;     // empty: all
 };
 
 }  // namespace relevo::bench

@@ -10,6 +10,19 @@
 #include "support/database.hpp"
 
 namespace relevo::bench {
+namespace {
+
+constexpr std::int64_t kChunk = 10'000;  // events of one transaction
+
+// Payload and key as an application might have them; 200 bytes of payload.
+constexpr const char* kFill = R"(
+  INSERT INTO relevo.outbox (aggregate_type, aggregate_id, event_type, payload)
+  SELECT 'order', 'order-' || n % $3::bigint, 'OrderPaid',
+         convert_to(rpad(format('{"n": %s, "text": "%s%s%s', n, md5(n::text), md5((n + 1)::text), md5((n + 2)::text)),
+                         198, 'x') || '"}', 'UTF8')
+  FROM generate_series($1::bigint, $2::bigint) n)";
+
+}  // namespace
 
 void Records::append(std::string_view piece) {
   bytes_ += piece;
@@ -44,6 +57,19 @@ const relay::Record& Records::at(std::size_t index) {
   }
   record_.headers = headers_;
   return record_;
+}
+
+void fill_outbox(const std::string& url, std::int64_t events) {
+  test::Connection connection(url);
+  for (std::int64_t first = 0; first < events; first += kChunk) {
+    const auto last = std::min(first + kChunk, events) - 1;
+    connection.query(kFill,
+                     {std::to_string(first), std::to_string(last), std::to_string(kAggregates)});
+  }
+  // What autovacuum would do sooner or later, so that it does not do it beside one measurement
+  // only.
+  connection.exec("VACUUM (ANALYZE) relevo.outbox");
+  connection.exec("CHECKPOINT");
 }
 
 Records records_of_outbox(const std::string& database_url) {

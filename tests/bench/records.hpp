@@ -37,6 +37,9 @@ class Records {
   std::vector<relay::Header> headers_;
 };
 
+// Writes events to the outbox as an application might: 200 bytes of payload, kAggregates keys.
+void fill_outbox(const std::string& database_url, std::int64_t events);
+
 // The records that the relay makes of the outbox's events, in its order and by its own code.
 Records records_of_outbox(const std::string& database_url);
 

@@ -32,30 +32,8 @@ constexpr int kWarmUps =
     3;  // a cold broker is a slow one, and its compiler takes the processors from others
 constexpr int kCeilings = 2;
 constexpr auto kDeadline = 600s;
-constexpr std::int64_t kChunk = 10'000;  // events of one transaction
-
-// Payload and key as an application might have them; 200 bytes of payload.
-constexpr const char* kFill = R"(
-  INSERT INTO relevo.outbox (aggregate_type, aggregate_id, event_type, payload)
-  SELECT 'order', 'order-' || n % $3::bigint, 'OrderPaid',
-         convert_to(rpad(format('{"n": %s, "text": "%s%s%s', n, md5(n::text), md5((n + 1)::text), md5((n + 2)::text)),
-                         198, 'x') || '"}', 'UTF8')
-  FROM generate_series($1::bigint, $2::bigint) n)";
 
 void say(const std::string& text) { std::fprintf(stderr, "bench: %s\n", text.c_str()); }
-
-void fill(const std::string& url, std::int64_t events) {
-  test::Connection connection(url);
-  for (std::int64_t first = 0; first < events; first += kChunk) {
-    const auto last = std::min(first + kChunk, events) - 1;
-    connection.query(kFill,
-                     {std::to_string(first), std::to_string(last), std::to_string(kAggregates)});
-  }
-  // What autovacuum would do sooner or later, so that it does not do it beside one measurement
-  // only.
-  connection.exec("VACUUM (ANALYZE) relevo.outbox");
-  connection.exec("CHECKPOINT");
-}
 
 struct Drain {
   double rate = 0;             // between the first and the last acknowledgement
@@ -158,7 +136,7 @@ Json run_once(const Options& options) {
   const test::Database database(options.postgres);
   test::migrate(database.url());
   say("writing " + std::to_string(options.events) + " events");
-  fill(database.url(), options.events);
+  fill_outbox(database.url(), options.events);
   auto records = records_of_outbox(database.url());
   if (static_cast<std::int64_t>(records.size()) != options.events)
     throw std::runtime_error("the outbox is not full");

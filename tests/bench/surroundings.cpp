@@ -71,12 +71,16 @@ double peak_rss_mib(pid_t process) {
   return std::round(kib / 1024 * 10) / 10;
 }
 
-nlohmann::ordered_json settings(const Options& options) {
+nlohmann::ordered_json postgresql_settings(const Options& options) {
   test::Connection connection(options.postgres);
   nlohmann::ordered_json settings;
-  for (const auto* name : {"fsync", "synchronous_commit", "full_page_writes", "shared_buffers"}) {
-    settings["postgresql"][name] = connection.value(std::string("SHOW ") + name);
-  }
+  for (const auto* name : {"fsync", "synchronous_commit", "full_page_writes", "shared_buffers"})
+    settings[name] = connection.value(std::string("SHOW ") + name);
+  return settings;
+}
+
+nlohmann::ordered_json settings(const Options& options) {
+  nlohmann::ordered_json settings{{"postgresql", postgresql_settings(options)}};
   settings["kafka"] = {{"brokers", 1}, {"partitions", kPartitions}, {"replication", 1}};
   settings["relevo"] = {{"delivery", "at_least_once"}, {"acks", "all"},
                         {"enable.idempotence", true},  {"linger.ms", 1},

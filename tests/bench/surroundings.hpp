@@ -22,7 +22,8 @@ double peak_rss_mib(pid_t process);
 // parts unequally.
 double busy_share();
 
-nlohmann::ordered_json settings(const Options& options);
+nlohmann::ordered_json postgresql_settings(const Options& options);
+nlohmann::ordered_json settings(const Options& options);  // of relay and latency
 nlohmann::ordered_json versions(const Options& options);
 
 }  // namespace relevo::bench

@@ -255,7 +255,7 @@ TEST_F(CliJobsTest, QueuesShowsJobsLimitsAndPauses) {
   done({"queues", "rate", "smtp", "0.5", "--burst", "10"});
   done({"queues", "weight", "acme", "3"});
   const auto all = answer({"queues"});
-  EXPECT_EQ(all, answer({"queues", "list"}));
+  EXPECT_EQ(all.at("rates"), answer({"queues", "list"}).at("rates"));
   ASSERT_EQ(all.at("queues").size(), 2U);
   const auto& mail = all.at("queues")[0];
   EXPECT_EQ(mail.at("queue"), "mail");

@@ -164,24 +164,24 @@ TEST(CliJobs, AnswersSayWhatHelps) {
 }
 
 TEST(CliQueues, FiguresRunsAndSettingsMakeOneLineEach) {
-  const std::vector<postgres::QueueFigures> figures{{"a", 5, core::WallTime{}, 2, true},
-                                                    {"b", 1, std::nullopt, 0, false}};
+  const std::vector<postgres::QueueFigures> figures{{"a", 5, true, core::WallTime{}, 2},
+                                                    {"b", 1, false, std::nullopt, 0}};
   const std::vector<worker::QueueState> states{
       {"c", "*", true, {}}, {"a", "*", false, 4}, {"a", "mail.*", true, {}}, {"*", "*", true, {}}};
   const auto lines = queue_lines(figures, {{"a", 2}, {"b", 3}}, states);
   ASSERT_EQ(lines.size(), 3U);
-  EXPECT_EQ(lines[0].ready, 3);
+  EXPECT_EQ(lines[0].ready, 5);
   EXPECT_EQ(lines[0].running, 2);
   EXPECT_EQ(lines[0].concurrency, 4);
   EXPECT_FALSE(lines[0].paused);
-  EXPECT_EQ(lines[1].ready, 0);
+  EXPECT_EQ(lines[1].running, 3);
   EXPECT_EQ(lines[2].queue, "c");
   EXPECT_TRUE(lines[2].paused);
 
   QueuesLook look{core::WallTime{} + 90s, lines, {{"a", "mail.*", true, {}}, {"*", "*", true, {}}}};
   EXPECT_THAT(queues_text(look),
               AllOf(HasSubstr("1 min 30 s"), HasSubstr("paused: kind mail.* in queue a\n"),
-                    HasSubstr("paused: everything\n"), HasSubstr("≈ 0")));
+                    HasSubstr("paused: everything\n"), HasSubstr("≈ 1")));
   EXPECT_EQ(queues_json(look).at(0).at("oldest_age_seconds"), 90);
   EXPECT_EQ(pauses_json(look).size(), 2U);
 }

@@ -2,6 +2,7 @@
 
 #include <libpq-fe.h>
 
+#include "figures.hpp"
 #include "statements.hpp"
 
 namespace relevo::postgres {
@@ -202,27 +203,11 @@ std::string Inspector::publish(const NewEvent& event) {
 }
 
 std::vector<QueueFigures> Inspector::queue_figures() {
-  const auto result = connection_.run(statements::kQueueFigures);
-  std::vector<QueueFigures> queues;
-  for (int i = 0; i < result.rows(); ++i) {
-    QueueFigures figures;
-    figures.queue = result.string(i, 0);
-    figures.ready = result.int8(i, 1);
-    if (!result.is_null(i, 2)) figures.ready_since = result.time(i, 2);
-    figures.dead = result.int8(i, 3);
-    figures.exact = result.boolean(i, 4);
-    queues.push_back(std::move(figures));
-  }
-  return queues;
+  return queue_figures_of(connection_.run(statements::kQueueFigures));
 }
 
 std::vector<DeadMessageCount> Inspector::dead_message_counts() {
-  const auto result = connection_.run(statements::kMessageCounts);
-  std::vector<DeadMessageCount> counts;
-  for (int i = 0; i < result.rows(); ++i) {
-    counts.push_back({result.string(i, 0), result.int8(i, 1), result.time(i, 2)});
-  }
-  return counts;
+  return dead_message_counts_of(connection_.run(statements::kMessageCounts));
 }
 
 int Inspector::ensure_partitions(int ahead) {

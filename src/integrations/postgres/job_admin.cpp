@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "figures.hpp"
 #include "statements.hpp"
 #include "timestamp.hpp"
 
@@ -173,13 +174,7 @@ std::vector<JobOperation> JobAdmin::operations(int limit) {
 }
 
 std::vector<QueueFigures> JobAdmin::queue_figures() {
-  const auto result = connection_.run(statements::kQueueFigures);
-  std::vector<QueueFigures> queues;
-  for (int i = 0; i < result.rows(); ++i) {
-    queues.push_back({result.string(i, 0), result.int8(i, 1), optional_time(result, i, 2),
-                      result.int8(i, 3), result.boolean(i, 4)});
-  }
-  return queues;
+  return queue_figures_of(connection_.run(statements::kQueueFigures));
 }
 
 std::vector<std::pair<std::string, std::int64_t>> JobAdmin::running() {
@@ -262,13 +257,8 @@ ScheduleFigures JobAdmin::schedules() {
   return {result.int8(0, 0), result.int8(0, 1), result.int8(0, 3), optional_time(result, 0, 2)};
 }
 
-std::vector<ParkedMessages> JobAdmin::parked_messages() {
-  const auto result = connection_.run(statements::kMessageCounts);
-  std::vector<ParkedMessages> parked;
-  for (int i = 0; i < result.rows(); ++i) {
-    parked.push_back({result.string(i, 0), result.int8(i, 1), optional_time(result, i, 2)});
-  }
-  return parked;
+std::vector<DeadMessageCount> JobAdmin::parked_messages() {
+  return dead_message_counts_of(connection_.run(statements::kMessageCounts));
 }
 
 core::WallTime JobAdmin::now() { return connection_.run(statements::kDatabaseTime).time(0, 0); }

@@ -237,6 +237,8 @@ class Scheduler {
   std::unordered_map<JobId, Token>
       known_;  // ready, waiting aside, running or about to be forgotten
   std::unordered_map<JobId, Token> running_;
+  // Of those that run: class and place of a row that has changed since, to be read afterwards.
+  std::unordered_map<JobId, std::pair<int, Cursor>> changed_;
   std::unordered_map<std::string, int> key_running_;
   std::unordered_map<std::string, int> key_held_;
   std::map<std::string, int, std::less<>> queue_running_;

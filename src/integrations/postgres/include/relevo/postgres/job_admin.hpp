@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "relevo/postgres/connection.hpp"
+#include "relevo/postgres/inspector.hpp"
 #include "relevo/worker/job_store.hpp"
 
 namespace relevo::postgres {
@@ -84,14 +85,6 @@ struct EditAnswer {
   std::optional<std::int64_t> operation;  // when requested
 };
 
-struct QueueFigures {
-  std::string queue;
-  std::int64_t ready = 0;  // or running
-  std::optional<core::WallTime> oldest;
-  std::int64_t dead = 0;
-  bool exact = true;
-};
-
 struct RateLimit {
   std::string key;
   double per_second = 0;
@@ -110,12 +103,6 @@ struct ScheduleFigures {
   std::int64_t paused = 0;
   std::int64_t overdue = 0;
   std::optional<core::WallTime> next_tick;
-};
-
-struct ParkedMessages {
-  std::string subscription;
-  std::int64_t messages = 0;  // at most 10,001 are counted
-  std::optional<core::WallTime> oldest;
 };
 
 class JobAdmin {
@@ -158,7 +145,7 @@ class JobAdmin {
 
   std::vector<LaneHolder> lane_holders();
   ScheduleFigures schedules();
-  std::vector<ParkedMessages> parked_messages();
+  std::vector<DeadMessageCount> parked_messages();
   core::WallTime now();
 
  private:

@@ -776,7 +776,10 @@ Skipped Scheduler::skipped() const {
       if (const auto& left = found->second.left[index(c)]) include(*left);
     }
   }
-  for (const auto& [id, place] : changed_) include(place.first, place.second);
+  for (const auto& [id, changed] : changed_) {
+    auto& lowest = all[index(changed.first)];
+    lowest = lowest ? std::min(*lowest, changed.second) : changed.second;
+  }
   return all;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -65,6 +66,7 @@ class Worker::Loop {
   std::atomic<bool> stopping{false};
   std::atomic<bool> ready{false};
   std::atomic<bool> finished{false};
+  bool abandoned = false;  // handlers still run
 
  private:
   void connect();
@@ -92,7 +94,9 @@ class Worker::Loop {
   void refresh_controls();
   void apply_signals();
   void apply_operation(const Signal& signal);
-  void cancel(JobId id);
+  bool cancel(JobId id);
+  static void ask_to_stop(Claim& claim);
+  void settle_doubts();
   void edit(const Signal& signal);
 
   bool read_due();
@@ -124,6 +128,7 @@ class Worker::Loop {
   Judge judge_;
   HeldLanes lanes_;
   std::map<feed::Slice, std::int64_t> lost_epochs_;  // held when the connection was lost
+  std::set<feed::Slice> held_before_;                // lanes this process has ever had
   std::optional<Connected> connected_;
   std::unordered_map<Claim*, std::unique_ptr<Claim>> claims_;
   // Of the present tenure of its lane, until its end is committed.
@@ -220,22 +225,34 @@ void Worker::Loop::connect() {
     if (row == rows.end()) drop(lease.slice);
   }
   lost_epochs_.clear();
+  // All of them before the first is read: an error there must not leave an old epoch behind.
   for (const auto& row : rows) {
     auto* lane = lanes_.find(row.lane);
     if (!lane) continue;
     lane->row.epoch = row.epoch;
     lane->row.version = row.version;
     lane->dirty = true;
-    enter(*lane);
+  }
+  for (auto& [slice, lane] : lanes_) {
+    if (!lane.leaving) enter(lane);
   }
   due_ = {};
   due_incomplete_ = true;
   next_controls_ = {};
   next_look_ = {};
-  if (!doubtful_marks_.empty()) {
-    connected_->session.jobs->sweep_fix(lanes_.leases(), doubtful_marks_);
-    doubtful_marks_.clear();
-  }
+  settle_doubts();
+}
+
+// Marks whose journal was in doubt, and is not in the table any more: nobody else takes them off.
+void Worker::Loop::settle_doubts() {
+  std::erase_if(doubtful_marks_, [&](const JobKey& job) { return claimed_.contains(job.id); });
+  if (doubtful_marks_.empty()) return;
+  connected_->session.jobs->sweep_fix(lanes_.leases(), doubtful_marks_);
+  // What somebody has locked stands as it was.
+  const auto still = connected_->session.jobs->still(doubtful_marks_);
+  std::erase_if(doubtful_marks_, [&](const JobKey& job) {
+    return std::find(still.begin(), still.end(), job.id) == still.end();
+  });
 }
 
 void Worker::Loop::disconnect(std::string_view reason) {
@@ -324,10 +341,12 @@ void Worker::Loop::end(Ended& ended) {
     case Ended::How::kCommitted: return over(claim->job->key());
     case Ended::How::kRefused: return refused_.push_back(std::move(claim));
     case Ended::How::kInDoubt: {
+      if (claim->cancelled) break;
       const auto* retry = std::get_if<Retry>(&ended.outcome);
       return finisher_.add(judge_.again(row, retry ? retry->reason : "in doubt", times));
     }
     case Ended::How::kCrashed: {
+      if (claim->cancelled) break;
       const auto* retry = std::get_if<Retry>(&ended.outcome);
       return finisher_.add_crash({claim->job->key(), row.attempts,
                                   judge_.backoff(policy, row.crashes + 1), AfterFailure::kWaiting,
@@ -427,16 +446,17 @@ void Worker::Loop::take_lanes(std::size_t share) {
   std::vector<feed::Slice> taken;
   for (auto& row : rows) {
     taken.push_back(row.lane);
-    lanes_.add(std::move(row)).crash = true;
-  }
-  for (const auto slice : taken) {
-    auto& lane = *lanes_.find(slice);
+    auto& lane = lanes_.add(std::move(row));
+    // Not when this process, which is alive, had it and only its lease lapsed.
+    lane.crash =
+        lane.row.previous_holder != to_.leases.holder() || !held_before_.contains(lane.row.lane);
     for (int c = 0; c < kClasses; ++c) {
       const auto& place = lane.row.skipped[static_cast<std::size_t>(c)];
       if (place) scheduler_.skip_from(c, *place);
     }
-    enter(lane);
   }
+  held_before_.insert(taken.begin(), taken.end());
+  for (const auto slice : taken) enter(*lanes_.find(slice));
   // What fell due meanwhile has no change that the feed would show.
   due_ = {};
   due_incomplete_ = true;
@@ -563,8 +583,7 @@ void Worker::Loop::drop(feed::Slice slice) {
     // Whoever holds the lane now runs it again; what is still running here is asked to stop.
     if (auto* claim = one.running) {
       scheduler_.ended(claim->row());
-      claim->stop.request_stop();
-      if (claim->kind && claim->kind->remote) claim->kind->remote->abandon(id);
+      ask_to_stop(*claim);
     }
     scheduler_.forget(one.key);
     claimed = claimed_.erase(claimed);
@@ -602,6 +621,7 @@ void Worker::Loop::apply_signals() {
   const auto now = to_.clock.now();
   if (now < next_signals_ || lanes_.empty()) return;
   next_signals_ = now + kSignalsEvery;
+  settle_doubts();
   const auto signals = connected_->session.jobs->signals(lanes_.working());
   if (signals.empty()) return;
   std::vector<std::int64_t> done;
@@ -616,29 +636,36 @@ void Worker::Loop::apply_signals() {
       edit(signal);
       continue;
     }
-    done.push_back(signal.id);
-    if (signal.kind == SignalKind::kCancel) cancel(signal.subject);
+    // What a lost lane is asked for is its next holder's to do.
+    if (to_.leases.trusted_until(signal.lane) <= to_.clock.now()) continue;
+    if (signal.kind == SignalKind::kCancel && !cancel(signal.subject)) continue;
     if (signal.kind == SignalKind::kRetryNow) sooner.push_back(signal.subject);
+    done.push_back(signal.id);
   }
   if (!sooner.empty()) connected_->session.jobs->retry_now(lanes_.leases(), sooner);
   if (!done.empty()) connected_->session.jobs->signals_done(done);
 }
 
-void Worker::Loop::cancel(JobId id) {
+// False: not yet, to be tried again.
+bool Worker::Loop::cancel(JobId id) {
   if (const auto claimed = claimed_.find(id); claimed != claimed_.end()) {
-    if (!claimed->second.running) return;  // it has just ended
-    auto& claim = *claimed->second.running;
-    claim.cancelled = true;
-    claim.stop.request_stop();
-    if (claim.kind && claim.kind->remote) claim.kind->remote->abandon(id);
-    return;
+    auto* claim = claimed->second.running;
+    if (!claim) return false;  // it has just ended, and may come again
+    claim->cancelled = true;
+    ask_to_stop(*claim);
+    return true;
   }
-  const bool stood_ready = scheduler_.remove(id).has_value();
-  const bool cancelled =
-      connected_->session.jobs->cancel_waiting(lanes_.leases(), id, "cancelled before it ran");
-  if (!stood_ready || cancelled) return;
-  // Somebody has locked its row, so it lives on: it must be read again.
-  for (int c = 0; c < kClasses; ++c) scheduler_.skip_from(c, feed::kStart<Cursor>);
+  // The row first: one that somebody has locked is still to be run.
+  if (!connected_->session.jobs->cancel_waiting(lanes_.leases(), id, "cancelled before it ran")) {
+    return !scheduler_.knows(id);
+  }
+  (void)scheduler_.remove(id);
+  return true;
+}
+
+void Worker::Loop::ask_to_stop(Claim& claim) {
+  claim.stop.request_stop();
+  if (claim.kind && claim.kind->remote) claim.kind->remote->abandon(claim.row().at.id);
 }
 
 // No job starts between the change of its row and its removal here: one thread does both.
@@ -663,7 +690,7 @@ void Worker::Loop::apply_operation(const Signal& signal) {
   while (after && !stopping) {
     const auto page = connected_->session.jobs->apply_operation(
         signal.subject, {signal.lane, lane->row.epoch}, *after, held);
-    for (const auto id : page.running) cancel(id);
+    for (const auto id : page.running) (void)cancel(id);
     after = page.last_id;
     heartbeat.beat(to_.clock.now());
     collect_ended();
@@ -801,7 +828,8 @@ bool Worker::Loop::claim() {
   room.bytes = kLargePayloads;
   room.lane = [&](feed::Slice slice) {
     const auto* lane = lanes_.find(slice);
-    if (!lane) return std::size_t{0};
+    // settle() hands on all that the journal names: until then it must name nothing that runs.
+    if (!lane || lane->must_settle) return std::size_t{0};
     return kMostOpen - std::min(kMostOpen, lane->open.size() + lane->unsettled.size());
   };
   for (auto& one : scheduler_.select(now, std::move(room))) {
@@ -859,9 +887,10 @@ void Worker::Loop::write_journal() {
   }
   std::vector<const LaneRow*> pointers;
   for (const auto& [slice, row] : rows) pointers.push_back(&row);
+  const auto doubts = doubtful_marks_.size();
   for (const auto& one : unique) doubtful_marks_.push_back(one.key);
   const auto journalled = connected_->session.lanes->journal(pointers, unique);
-  doubtful_marks_.clear();
+  doubtful_marks_.resize(doubts);
   std::unordered_map<JobId, bool> marked;
   for (const auto& lane : journalled) {
     auto& row = rows.at(lane.lane);
@@ -1013,7 +1042,8 @@ void Worker::Loop::watch_handlers() {
 // Nothing is due, nothing runs, and everything committed was looked at.
 bool Worker::Loop::is_empty() {
   if (!claims_.empty() || !finisher_.idle() || scheduler_.ready() > 0 || scheduler_.waiting() > 0 ||
-      scheduler_.has_left() || due_incomplete_ || !idle_look_ || lanes_.empty()) {
+      scheduler_.has_left() || !refused_.empty() || due_incomplete_ || !idle_look_ ||
+      lanes_.empty()) {
     return false;
   }
   for (const auto& reader : connected_->readers) {
@@ -1035,11 +1065,11 @@ void Worker::Loop::drain() {
     claims_.erase(claim);
   }
   bool asked = false;
-  while (to_.clock.now() < until && (!claims_.empty() || !finisher_.idle())) {
+  while (to_.clock.now() < until && (!claims_.empty() || !finisher_.idle() || !refused_.empty())) {
     heartbeat.beat(to_.clock.now());
     if (!asked && to_.clock.now() >= ask_at) {
       asked = true;
-      executor_.stop_all();
+      for (const auto& [key, claim] : claims_) ask_to_stop(*claim);
     }
     try {
       collect_ended();
@@ -1052,7 +1082,10 @@ void Worker::Loop::drain() {
     wait(10ms);
   }
   const auto left = claims_.size();
-  if (left > 0) executor_.abandon();
+  if (left > 0 || executor_.given_up() > 0) {
+    abandoned = true;
+    executor_.abandon();
+  }
   if (lanes_.empty()) return;
   try {
     if (!connected_) {
@@ -1073,7 +1106,11 @@ void Worker::Loop::drain() {
 Worker::Worker(Options options, Ports ports)
     : loop_(std::make_unique<Loop>(std::move(options), std::move(ports))) {}
 
-Worker::~Worker() { stop(); }
+Worker::~Worker() {
+  stop();
+  // Handlers that never came back still use it until the process is over.
+  if (loop_->abandoned) (void)loop_.release();
+}
 
 void Worker::start() {
   loop_->stopping = false;

@@ -1,0 +1,303 @@
+// The worker's loop against tables in memory: the connection is lost at each of its calls in turn,
+// rows are locked, lanes change hands, and every job must still end, in effect once.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+
+#include "relevo/worker/worker.hpp"
+#include "support/eventually.hpp"
+#include "support/job_fakes.hpp"
+#include "support/relay_fakes.hpp"
+
+namespace relevo::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using test::eventually;
+
+constexpr int kLanes = 4;
+
+class MutedLog final : public core::Log {
+ public:
+  void write(core::Level, std::string_view, std::span<const core::Field>) override {}
+};
+
+class NoMetrics final : public Metrics {
+ public:
+  void jobs_started(std::span<const StartedJob>) override {}
+  void jobs_ended(std::span<const EndedJob>) override {}
+  void jobs_running(std::size_t) override {}
+  void crash_attempts(std::size_t jobs) override { crashes += jobs; }
+  void results_fenced(std::size_t) override {}
+  void lanes_held(std::size_t) override {}
+  void lanes_lost(std::size_t) override {}
+  std::atomic<std::size_t> crashes{0};
+};
+
+// Who ran what, and how often.
+struct Runs {
+  void add(JobId id) {
+    std::lock_guard lock(mutex);
+    ++count[id];
+  }
+  int of(JobId id) {
+    std::lock_guard lock(mutex);
+    return count[id];
+  }
+  std::mutex mutex;
+  std::map<JobId, int> count;
+};
+
+using Run = std::function<Outcome(const Job&, Context&)>;
+
+class Handler final : public JobHandler {
+ public:
+  explicit Handler(Run run) : run_(std::move(run)) {}
+  Outcome run(const Job& job, Context& context) override { return run_(job, context); }
+
+ private:
+  const Run run_;
+};
+
+// One worker process.
+class Process {
+ public:
+  Process(test::FakeJobs& jobs, Runs& runs, const test::FakeLeases::Replicas& alive,
+          const std::string& name, bool until_empty)
+      : leases(
+            name, 1s, [&alive] { return std::make_unique<test::FakeLeases>(alive); }, log,
+            core::system_clock()) {
+    registry.add("count", std::make_unique<Handler>([&runs](const Job& job, Context&) {
+                   runs.add(job.id);
+                   return done();
+                 }));
+    registry.add("unit", std::make_unique<Handler>([&runs](const Job& job, Context& context) {
+                   runs.add(job.id);
+                   (void)context.unit();
+                   return done();
+                 }));
+    registry.add("again", std::make_unique<Handler>([&runs](const Job& job, Context&) {
+                   runs.add(job.id);
+                   return job.attempt == 1 ? retry("once more", 1ms) : done();
+                 }));
+    registry.add("stays", std::make_unique<Handler>([&runs](const Job& job, Context& context) {
+                   runs.add(job.id);
+                   while (!context.stop().stop_requested()) std::this_thread::yield();
+                   return retry("stopped");
+                 }));
+    Options options;
+    options.lanes = kLanes;
+    options.threads = 2;
+    options.until_empty = until_empty;
+    options.drain = 300ms;
+    options.give_up = 200ms;
+    options.save_interval = 20ms;
+    worker.emplace(options, Worker::Ports{[&jobs] { return jobs.connect(); },
+                                          [&jobs] { return jobs.connect_results(); },
+                                          [&jobs] { return jobs.units(); },
+                                          nullptr,
+                                          leases,
+                                          registry,
+                                          metrics,
+                                          log,
+                                          core::system_clock(),
+                                          {}});
+    leases.start();
+    worker->start();
+  }
+  ~Process() {
+    worker->stop();
+    leases.stop();
+  }
+
+  MutedLog log;
+  NoMetrics metrics;
+  Registry registry;
+  feed::LeaseKeeper leases;
+  std::optional<Worker> worker;
+};
+
+struct World {
+  test::FakeJobs jobs{kLanes};
+  Runs runs;
+  test::FakeLeases::Replicas alive{{"one"}};
+  std::vector<JobId> plain;
+
+  void fill() {
+    for (int i = 0; i < 6; ++i) {
+      test::FakeJobs::Row row;
+      row.job_class = i % kClasses;
+      plain.push_back(jobs.put(row));
+      row.large = true;
+      plain.push_back(jobs.put(row));
+      row.large = false;
+      row.key = "key";
+      plain.push_back(jobs.put(row));
+      row.key.reset();
+      row.rate = "slow";
+      plain.push_back(jobs.put(row));
+      row.rate.reset();
+      row.run_at = core::system_clock().wall() + std::chrono::milliseconds(i * 5 - 10);
+      plain.push_back(jobs.put(row));
+      row.run_at.reset();
+      row.unique = "unique-" + std::to_string(i);
+      plain.push_back(jobs.put(row));
+      row.unique.reset();
+      row.kind = "unit";
+      (void)jobs.put(row);
+      row.kind = "again";
+      (void)jobs.put(row);
+    }
+  }
+
+  void check_all_done() {
+    const auto left = jobs.rows();
+    EXPECT_TRUE(left.empty()) << left.size() << " jobs are left, first " << left.front().at.id
+                              << " of " << left.front().kind << " state " << left.front().state
+                              << " unique " << left.front().unique.value_or("-");
+    for (const auto& [id, count] : jobs.completed()) EXPECT_EQ(count, 1) << "job " << id;
+  }
+};
+
+int run_with_losses(std::set<int> calls, bool after, bool exactly_once) {
+  World w;
+  w.fill();
+  w.jobs.lose_at(std::move(calls), after);
+  {
+    Process one(w.jobs, w.runs, w.alive, "one", false);
+    (void)eventually(
+        20s, [&] { return w.jobs.rows().empty(); }, 2ms);
+    EXPECT_EQ(one.metrics.crashes, 0U) << "a living process has not crashed";
+  }
+  w.check_all_done();
+  if (exactly_once) {
+    for (const auto id : w.plain) EXPECT_EQ(w.runs.of(id), 1) << "job " << id << " ran again";
+  }
+  return w.jobs.calls();
+}
+
+int step_from_environment() {
+  const char* text = std::getenv("RELEVO_TEST_EVERY_CALL");
+  return text ? 1 : 9;
+}
+
+TEST(WorkerLoop, LosesNoJobWhereverTheConnectionIsLost) {
+  const int calls = run_with_losses({}, false, true);
+  const int step = step_from_environment();
+  for (const bool after : {false, true}) {
+    for (int at = after ? 1 : 1 + step / 2; at <= calls && !HasFailure(); at += step) {
+      SCOPED_TRACE((after ? "after call " : "before call ") + std::to_string(at));
+      // The answer that is lost may be that of a result or a commit, but no job starts again.
+      run_with_losses({at}, after, true);
+    }
+  }
+}
+
+TEST(WorkerLoop, LosesNoJobWhenTheConnectionIsLostTwice) {
+  const int calls = run_with_losses({}, false, true);
+  const int step = 3 * step_from_environment();
+  for (const bool after : {false, true}) {
+    for (int at = 1; at <= calls && !HasFailure(); at += step) {
+      const int second = at + 1 + at % 7;
+      SCOPED_TRACE((after ? "after calls " : "before calls ") + std::to_string(at) + ", " +
+                   std::to_string(second));
+      run_with_losses({at, second}, after, false);
+    }
+  }
+}
+
+TEST(WorkerLoop, RunsTheNewVersionOfAUniqueJobThatWasLockedWhenItWasToStart) {
+  World w;
+  test::FakeJobs::Row row;
+  row.unique = "only";
+  const auto id = w.jobs.put(row);
+  w.jobs.lock(id);
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return one.worker->ready(); }, 2ms));
+  // It is tried and put back, until the one who had it locked has replaced it.
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.lanes()[w.jobs.lane_of(w.jobs.rows().front())].version > 4; }, 2ms));
+  ASSERT_TRUE(w.jobs.replace(id));
+  w.jobs.unlock(id);
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().empty(); }, 2ms));
+  EXPECT_EQ(w.runs.of(id), 1);
+}
+
+TEST(WorkerLoop, CancelsAJobWhoseRowIsLockedOnceItIsFree) {
+  World w;
+  Controls controls;
+  controls.queues.push_back({"default", "*", true, std::nullopt});
+  w.jobs.set_controls(controls);
+  const auto id = w.jobs.put({});
+  const auto other = w.jobs.put({});
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return one.worker->ready(); }, 2ms));
+  w.jobs.lock(id);
+  w.jobs.cancel(id);
+  w.jobs.cancel(other);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().size() == 1; }, 2ms));
+  w.jobs.unlock(id);
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().empty(); }, 2ms));
+  EXPECT_EQ(w.runs.of(id), 0);
+}
+
+TEST(WorkerLoop, HandsLanesBackWithAllThatIsNotStarted) {
+  World w;
+  Controls controls;
+  controls.queues.push_back({"still", "*", true, std::nullopt});
+  controls.queues.push_back({"narrow", "*", false, 1});
+  w.jobs.set_controls(controls);
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  std::vector<JobId> ids;
+  for (int i = 0; i < 400; ++i) {
+    test::FakeJobs::Row row;
+    row.job_class = i % kClasses;
+    row.queue = std::array{"default", "still", "narrow"}[static_cast<std::size_t>(i) % 3];
+    if (i % 5 == 0) row.key = "key-" + std::to_string(i % 4);
+    ids.push_back(w.jobs.put(row));
+    if (i == 100) w.alive.set({"one", "two"});
+  }
+  Process two(w.jobs, w.runs, w.alive, "two", false);
+  ASSERT_TRUE(eventually(
+      20s,
+      [&] {
+        return w.jobs.lanes()[0].epoch + w.jobs.lanes()[1].epoch + w.jobs.lanes()[2].epoch +
+                   w.jobs.lanes()[3].epoch >
+               5;
+      },
+      2ms));
+  w.jobs.set_controls({});
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().empty(); }, 5ms))
+      << w.jobs.rows().size() << " jobs are left";
+  for (const auto id : ids) EXPECT_EQ(w.runs.of(id), 1) << "job " << id;
+}
+
+TEST(WorkerLoop, StopsWithAHandlerThatDoesNotAndGivesItsJobToTheNext) {
+  World w;
+  test::FakeJobs::Row row;
+  row.kind = "stays";
+  const auto id = w.jobs.put(row);
+  {
+    Process one(w.jobs, w.runs, w.alive, "one", false);
+    ASSERT_TRUE(eventually(
+        20s, [&] { return w.runs.of(id) == 1; }, 2ms));
+  }
+  // Asked to stop by the end of its process: no attempt is burnt, and it waits.
+  const auto left = w.jobs.rows();
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left.front().attempts, 0);
+  EXPECT_EQ(left.front().crashes, 0);
+  for (const auto& lane : w.jobs.lanes()) EXPECT_TRUE(lane.open.empty());
+}
+
+}  // namespace
+}  // namespace relevo::worker

@@ -49,6 +49,11 @@ SELECT assert.that(until BETWEEN clock_timestamp() + interval '50 s' AND clock_t
 SELECT assert.equal(relevo.enqueue('u1', unique_key => 'u1'), :u1::bigint, 'enqueue gives the held one');
 UPDATE relevo.job SET state = 1, again = true, run_at = now() + interval '1 h', token = 5 WHERE id = :u2;
 SELECT assert.equal(ids(format($$EXECUTE job_finish_full('{%s}', '{5}', '{NULL}', '{NULL}', '{NULL}', 'w', '{0}', '{0}', '{NULL}')$$, :u2)), ARRAY[:u2]::bigint[], 'without history');
+-- nor does a kind without history lose its hold
+INSERT INTO relevo.job (kind, unique_key, state) VALUES ('unseen', 'u9', 1);
+SELECT assert.equal(cardinality(ids(format($$EXECUTE job_finish_full('{%s}', '{0}', '{NULL}', '{NULL}', '{NULL}', 'w', '{0}', '{0}', '{60000}')$$, id_of('unseen')))), 1, 'finished without history');
+SELECT assert.that(EXISTS (SELECT FROM relevo.unique_hold WHERE unique_key = 'u9'), 'held all the same');
+DELETE FROM relevo.unique_hold WHERE unique_key = 'u9';
 SELECT assert.that((job(:u2)).run_at > now() + interval '59 min' AND (job(:u2)).token = 6, 'what is owed keeps its later time');
 
 -- failing: retry, snooze, dead, quarantined

@@ -149,7 +149,7 @@ WITH l AS MATERIALIZED (
 ), s AS (
   INSERT INTO relevo.unique_hold AS t (unique_key, job_id, until)
   SELECT d.unique_key, d.id, clock_timestamp() + d.hold * interval '1 millisecond' FROM d
-  WHERE d.hold > 0 AND d.outcome = 'completed' AND d.unique_key IS NOT NULL
+  WHERE d.hold > 0 AND coalesce(d.outcome, 'completed') = 'completed' AND d.unique_key IS NOT NULL   -- also without a line of history
   ON CONFLICT (unique_key) DO UPDATE SET job_id = EXCLUDED.job_id, until = EXCLUDED.until
 ), b AS MATERIALIZED (
   SELECT CASE WHEN count(d.batch) > 0 THEN relevo.batch_ended(array_agg(d.batch)) ELSE 0 END AS ended FROM d

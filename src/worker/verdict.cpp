@@ -11,6 +11,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kSoon{500};
 constexpr std::size_t kLargestResult = 64 << 10;
+constexpr int kMostAttempts = 32'767;                                    // smallint
+constexpr milliseconds kLongestDelay = std::chrono::hours(24 * 36'500);  // PostgreSQL can add it
 
 template <class... Cases>
 struct Overloaded : Cases... {
@@ -19,7 +21,12 @@ struct Overloaded : Cases... {
 
 Failure failure(const JobRow& row, int attempts, milliseconds delay, AfterFailure then,
                 std::optional<std::string> error, RunTimes times) {
-  return {{row.at.id, row.token}, attempts, delay, then, std::move(error), times.ran};
+  return {{row.at.id, row.token},
+          std::clamp(attempts, 0, kMostAttempts),
+          std::clamp(delay, milliseconds(0), kLongestDelay),
+          then,
+          std::move(error),
+          times.ran};
 }
 
 bool is_json(const std::string& text) {
@@ -81,14 +88,13 @@ Verdict Judge::judge(const JobRow& row, const KindPolicy& policy, const Outcome&
                      return failure(row, attempts, milliseconds(0), AfterFailure::kDead,
                                     clean_text(retry.reason), times);
                    }
-                   const auto delay = retry.after ? std::max(*retry.after, milliseconds(0))
-                                                  : backoff(policy, attempts);
+                   const auto delay = retry.after ? *retry.after : backoff(policy, attempts);
                    return failure(row, attempts, delay, AfterFailure::kWaiting,
                                   clean_text(retry.reason), times);
                  },
                  [&](const Snooze& snooze) -> Verdict {
-                   return failure(row, row.attempts, std::max(snooze.delay, milliseconds(0)),
-                                  AfterFailure::kWaiting, std::nullopt, times);
+                   return failure(row, row.attempts, snooze.delay, AfterFailure::kWaiting,
+                                  std::nullopt, times);
                  },
                  [&](const Cancel& cancel) -> Verdict {
                    return Finish{key,          "cancelled", std::nullopt, clean_text(cancel.reason),

@@ -32,7 +32,7 @@ class Judge {
   // The attempt did not count: a lost connection, a deadlock. Comes again soon.
   Verdict again(const JobRow& row, std::string reason, RunTimes times);
 
-  // Full jitter: uniform in (0, min(cap, base * 2^attempts)].
+  // Full jitter: uniform in (0, min(cap, base * 2^(attempts - 1))], attempts from 1.
   std::chrono::milliseconds backoff(const KindPolicy& policy, int attempts);
 
  private:

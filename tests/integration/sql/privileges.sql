@@ -59,7 +59,7 @@ INSERT INTO call (name, arguments) VALUES
   ('lanes', ''), ('lane_take', $$('w', '1 min', 16, 16)$$), ('lane_retake', $$('w', '1 min', '{0}', '{9}')$$), ('lane_renew', $$('{0}', '{1}', 'w', '1 min')$$),
   ('lane_release', $$('{0}', '{9}', '{1}')$$), ('lane_journal', $$('{0}', '{1}', '{1}', '{"{1,1,0,-1,0,1,1,0,-1,0,1,1,0,-1,0}"}', '{"{}"}', '{"{}"}', '{[]}', '{0}', '{1}', '{0}')$$),
   ('lane_settle', $$(0::smallint, 1, 1, true, 3, '1 s', 'w')$$), ('lane_fence', $$('{0}', '{1}')$$), ('job_page', $$(1::smallint, '0', -1, '9000000000', pg_current_snapshot(), 15, '{0,1}')$$),
-  ('job_late', $$(1::smallint, '{3}', '0', -1, 15, '{0,1}')$$), ('job_due', $$(1::smallint, '-infinity', -1, 15, '{0,1}')$$), ('job_next_due', ''),
+  ('job_late', $$(1::smallint, '{3}', '0', -1, 15, '{0,1}')$$), ('job_due', $$(1::smallint, '-infinity', -1, 15, '{0,1}')$$), ('job_next_due', $$('{-infinity,-infinity,-infinity}', '{-1,-1,-1}')$$),
   ('job_scan', $$(1::smallint, '0', -1, 'queue', 'default', 15, '{0,1}')$$), ('job_of_key', $$('k', 0, 15, '{0,1}')$$), ('job_payloads', $$('{1}')$$),
   ('job_finish', $$('{1}', '{0}')$$), ('job_finish_full', $$('{1}', '{0}', '{completed}', '{1}', '{NULL}', 'w', '{1}', '{1}', '{NULL}')$$),
   ('job_fail', $$('{1}', '{0}', '{1}', '{1000}', '{0}', '{no}', 'w', '{1}')$$), ('job_crashed', $$('{1}', '{0}', 3, '{1000}', '{no}', 'w', '{1}')$$), ('job_still', $$('{1}', '{0}')$$),

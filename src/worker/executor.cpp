@@ -24,6 +24,7 @@ constexpr nanoseconds kChunk = 500us;  // of work a thread takes at once
 constexpr std::size_t kLargestChunk = 128;
 constexpr nanoseconds kUnknownRun = 10ms;
 constexpr milliseconds kDefaultTimeout{300'000};
+constexpr auto kSlow = 20ms;   // then what a thread has taken beside goes back to the others
 constexpr auto kAhead = 20ms;  // of work the threads are given beforehand
 constexpr std::size_t kMostAhead = 4'000;
 
@@ -62,6 +63,8 @@ struct Executor::Slot {
   bool given_up = false;
   std::vector<std::unique_ptr<Claim>> owned;  // of the run that was given up
   std::vector<Claim*> chunk;                  // taken, not begun
+  bool singly = false;                        // the chunk is of a batch that has failed
+  std::vector<Ended> done;                    // not yet posted
   std::unique_ptr<UnitSource> units;
   Judge judge;
 };
@@ -214,33 +217,38 @@ void Executor::keep_time(core::BootTime now,
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const auto slot = slots_[i];
     std::unique_lock lock(slot->mutex);
-    if (slot->running.empty() || slot->given_up) continue;
+    if (slot->running.empty() || slot->given_up || now - slot->since < kSlow) continue;
     const auto over = now - slot->since - slot->running.front()->timeout();
-    if (over < 0ns) continue;
-    if (!slot->stop_asked) {
+    if (over >= 0ns && !slot->stop_asked) {
       slot->stop_asked = true;
       slot->running.front()->stop.request_stop();
     }
-    if (over < options_.give_up) continue;
-    // The thread is lost until it comes back by itself. Its claim lives on for it; the attempt has
-    // failed, and whatever it still does is refused by its token.
-    slot->given_up = true;
-    ++given_up_;
-    for (auto* claim : slot->running) {
-      log_.error("handler ignores its stop token; its thread is given up",
-                 {{"kind", claim->row().kind}, {"job", claim->row().at.id}});
-      slot->owned.push_back(owned(*claim));
-      --in_flight_;
-      --pool_in_flight_;
+    if (over >= options_.give_up) {
+      // The thread is lost until it comes back by itself. Its claim lives on for it; the attempt
+      // has failed, and whatever it still does is refused by its token.
+      slot->given_up = true;
+      slot->singly = false;
+      ++given_up_;
+      for (auto* claim : slot->running) {
+        log_.error("handler ignores its stop token; its thread is given up",
+                   {{"kind", claim->row().kind}, {"job", claim->row().at.id}});
+        slot->owned.push_back(owned(*claim));
+        --in_flight_;
+        --pool_in_flight_;
+      }
+      ++lost;
     }
-    // What it had taken beside goes back to the others.
-    const auto rest = std::exchange(slot->chunk, {});
+    // Nothing waits for a slow job: neither what ended before it nor what was to come after it.
+    auto done = std::exchange(slot->done, {});
+    const auto rest = slot->singly ? std::vector<Claim*>{} : std::exchange(slot->chunk, {});
     lock.unlock();
+    post(done);
+    if (rest.empty()) continue;
     {
       std::lock_guard all(mutex_);
       queue_.insert(queue_.begin(), rest.begin(), rest.end());
     }
-    ++lost;
+    wake_.notify_all();
   }
   for (; lost > 0; --lost) add_thread();
 }
@@ -301,6 +309,7 @@ std::vector<Claim*> Executor::take(Slot& slot) {
   }
   std::lock_guard one(slot.mutex);
   slot.chunk.assign(taken.begin(), taken.end());
+  slot.singly = false;
   return taken;
 }
 
@@ -316,40 +325,48 @@ std::vector<Claim*> Executor::begin(Slot& slot, std::span<Claim* const> claims) 
   return slot.running;
 }
 
-// False: the run was given up meanwhile, nobody waits for its result.
-bool Executor::leave(Slot& slot) {
+// False: the run was given up meanwhile, nobody waits for its result. None: the claims are to be
+// run singly.
+bool Executor::leave(Slot& slot, std::vector<Ended> results) {
   std::lock_guard lock(slot.mutex);
+  if (slot.given_up) return false;
+  if (results.empty()) {
+    slot.chunk.insert(slot.chunk.begin(), slot.running.begin(), slot.running.end());
+    slot.singly = true;
+  }
+  std::move(results.begin(), results.end(), std::back_inserter(slot.done));
   slot.running.clear();
-  return !slot.given_up;
+  return true;
 }
 
 void Executor::run_thread(std::shared_ptr<Slot> slot) {
-  std::vector<Ended> ended;
   for (;;) {
     const auto claims = take(*slot);
     if (claims.empty()) return;
     if (!slot->units) slot->units = units_();
     if (claims.front()->kind && claims.front()->kind->batch && claims.size() > 1) {
-      run_batch(*slot, claims, ended);
+      run_batch(*slot, claims);
     } else {
-      run_claims(*slot, claims, ended);
+      run_claims(*slot, claims);
     }
+    std::vector<Ended> done;
     {
       std::lock_guard lock(slot->mutex);
       if (slot->given_up) break;
+      done.swap(slot->done);
     }
-    post(ended);
+    post(done);
   }
   --given_up_;
   log_.warn("handler that was given up came back");
 }
 
-void Executor::run_claims(Slot& slot, std::span<Claim* const> claims, std::vector<Ended>& ended) {
+void Executor::run_claims(Slot& slot, std::span<Claim* const> claims) {
   for (auto* claim : claims) {
     if (begin(slot, std::span(&claim, 1)).empty()) continue;
-    auto one = run_single(*claim, *slot.units, slot.judge);
-    if (!leave(slot)) return;
-    ended.push_back(std::move(one));
+    std::vector<Ended> one;
+    one.push_back(run_single(*claim, *slot.units, slot.judge));
+    if (!leave(slot, std::move(one))) return;
   }
 }
 
@@ -434,7 +451,7 @@ void Executor::conclude(std::span<Claim* const> claims, std::vector<Ended>& ende
   for (auto& one : ended) one.how = Ended::How::kCommitted;
 }
 
-void Executor::run_batch(Slot& slot, std::span<Claim* const> claims, std::vector<Ended>& ended) {
+void Executor::run_batch(Slot& slot, std::span<Claim* const> claims) {
   std::vector<Claim*> singly;
   std::vector<Claim*> together;
   for (auto* claim : claims) {
@@ -443,16 +460,9 @@ void Executor::run_batch(Slot& slot, std::span<Claim* const> claims, std::vector
   }
   together = begin(slot, together);
   auto results = call_batch(slot, together);
-  if (!leave(slot)) return;
-  if (results.empty()) {
-    {
-      std::lock_guard lock(slot.mutex);
-      slot.chunk.insert(slot.chunk.end(), together.begin(), together.end());
-    }
-    singly.insert(singly.begin(), together.begin(), together.end());
-  }
-  std::move(results.begin(), results.end(), std::back_inserter(ended));
-  run_claims(slot, singly, ended);
+  if (results.empty()) singly.insert(singly.begin(), together.begin(), together.end());
+  if (!leave(slot, std::move(results))) return;
+  run_claims(slot, singly);
 }
 
 // Empty: nothing was changed, the jobs are to be run in calls of one.

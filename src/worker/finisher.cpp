@@ -12,6 +12,12 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kLargestBatch = 2'000;
+constexpr auto kLockedAgain = 20ms;
+
+template <class T>
+void append(std::vector<T> from, std::vector<T>& to) {
+  std::move(from.begin(), from.end(), std::back_inserter(to));
+}
 
 template <class T>
 std::vector<T> take_front(std::vector<T>& from) {
@@ -67,6 +73,7 @@ bool Finisher::idle() const { return size() == 0; }
 std::size_t Finisher::size() const {
   std::size_t sum = waiting_.size() + (sent_ ? sent_->size() : 0) + unsure_.size();
   for (const auto& batch : again_) sum += batch.size();
+  for (const auto& batch : locked_) sum += batch.size();
   return sum;
 }
 
@@ -86,26 +93,39 @@ void Finisher::pump(std::vector<JobKey>& over) {
   }
 }
 
-// Each batch holds results of one sort: they differ in their statement.
+// Each batch holds results of one sort, since they differ in their statement; the sorts take turns.
+std::optional<Finisher::Batch> Finisher::Batch::take(int first) {
+  Batch batch;
+  batch.repeated = repeated;
+  for (int i = 0; i < kSorts && batch.size() == 0; ++i) {
+    switch ((first + i) % kSorts) {
+      case 0: batch.crashes = take_front(crashes); break;
+      case 1: batch.failures = take_front(failures); break;
+      case 2: batch.finishes = take_front(finishes); break;
+      case 3: batch.plain = take_front(plain); break;
+    }
+  }
+  if (batch.size() == 0) return std::nullopt;
+  return batch;
+}
+
 std::optional<Finisher::Batch> Finisher::next_batch() {
   if (!again_.empty()) {
     Batch batch = std::move(again_.front());
     again_.pop_front();
     return batch;
   }
-  Batch batch;
-  if (!waiting_.crashes.empty()) {
-    batch.crashes = take_front(waiting_.crashes);
-  } else if (!waiting_.failures.empty()) {
-    batch.failures = take_front(waiting_.failures);
-  } else if (!waiting_.finishes.empty()) {
-    batch.finishes = take_front(waiting_.finishes);
-  } else if (!waiting_.plain.empty()) {
-    batch.plain = take_front(waiting_.plain);
-  } else {
-    return std::nullopt;
+  if (clock_.now() >= locked_until_) {
+    for (auto& batch : locked_) {
+      while (auto some = batch.take(0)) again_.push_back(std::move(*some));
+    }
+    if (!again_.empty()) {
+      locked_until_ = clock_.now() + kLockedAgain;
+      return next_batch();
+    }
   }
-  return batch;
+  turn_ = (turn_ + 1) % kSorts;
+  return waiting_.take(turn_);
 }
 
 void Finisher::send_next() {
@@ -113,7 +133,9 @@ void Finisher::send_next() {
   auto batch = next_batch();
   if (!batch) return;
   sent_ = std::move(batch);
+  asked_ = false;
   if (!writer_) writer_ = connect_();
+  asked_ = true;
   if (!sent_->plain.empty()) return writer_->send_plain(sent_->plain);
   if (!sent_->finishes.empty()) return writer_->send_finish(sent_->finishes);
   if (!sent_->failures.empty()) return writer_->send_failures(sent_->failures);
@@ -167,8 +189,12 @@ void Finisher::resolve(std::span<const JobId> still, std::vector<JobKey>& over) 
       over.push_back(key);
       continue;
     }
-    again_.push_back(std::move(batch));
-    not_before_ = std::max(not_before_, clock_.now() + 20ms);
+    // Apart from the others, which must not wait for it.
+    auto& locked = locked_[batch.repeated ? 1 : 0];
+    locked.repeated = batch.repeated;
+    append(std::move(batch.finishes), locked.finishes);
+    append(std::move(batch.failures), locked.failures);
+    append(std::move(batch.crashes), locked.crashes);
   }
 }
 
@@ -190,34 +216,37 @@ void Finisher::failed(const core::IntegrationError& error, std::vector<JobKey>& 
     batch.plain.clear();
   } else {
     outage_.failed(error.what());
-    batch.repeated = true;
+    batch.repeated |= asked_;
   }
   again_.push_back(std::move(batch));
 }
 
 // One result that PostgreSQL does not take must not hold up the others.
 void Finisher::take_apart(Batch batch, std::vector<JobKey>& over) {
+  const auto again = [&](Batch one) {
+    one.repeated = batch.repeated;
+    again_.push_back(std::move(one));
+  };
   if (batch.size() > 1) {
-    for (const auto& key : batch.plain) again_.push_back({{key}, {}, {}, {}});
-    for (auto& one : batch.finishes) again_.push_back({{}, {std::move(one)}, {}, {}});
-    for (auto& one : batch.failures) again_.push_back({{}, {}, {std::move(one)}, {}});
-    for (auto& one : batch.crashes) again_.push_back({{}, {}, {}, {std::move(one)}});
+    for (const auto& key : batch.plain) again({{key}, {}, {}, {}});
+    for (auto& one : batch.finishes) again({{}, {std::move(one)}, {}, {}});
+    for (auto& one : batch.failures) again({{}, {}, {std::move(one)}, {}});
+    for (auto& one : batch.crashes) again({{}, {}, {}, {std::move(one)}});
     return;
   }
   const auto key = batch.keys().front();
-  const bool last_resort = !batch.failures.empty() && batch.repeated;
-  if (last_resort) {
-    log_.error("the end of a job cannot be stored; it runs again when its lane changes hands",
+  if (batch.last_try) {
+    log_.error("the end of a job cannot be stored; it runs again when the sweep finds it",
                {{"job", key.id}});
     over.push_back(key);
     return;
   }
-  Batch dead{{}, {}, {}, {}};
+  Batch dead;
   dead.failures.push_back(
       {key, 1, 0ms, AfterFailure::kDead,
        "it ended, but its result could not be stored: see the log of the worker", 0ms});
-  dead.repeated = true;
-  again_.push_back(std::move(dead));
+  dead.last_try = true;
+  again(std::move(dead));
 }
 
 }  // namespace relevo::worker

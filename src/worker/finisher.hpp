@@ -5,6 +5,7 @@
 // One thread, the worker's. Throws nothing: an outage is waited for.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -47,13 +48,18 @@ class Finisher {
   std::size_t size() const;
 
  private:
+  static constexpr int kSorts = 4;
+
   struct Batch {
     std::vector<JobKey> plain;
     std::vector<Finish> finishes;
     std::vector<Failure> failures;
     std::vector<Failure> crashes;
-    bool repeated = false;
+    bool repeated = false;  // sent before, and the answer was lost
+    bool last_try = false;
 
+    // A batch of one sort; `first` is looked for first.
+    std::optional<Batch> take(int first);
     std::size_t size() const;
     std::vector<JobKey> keys() const;
   };
@@ -75,7 +81,11 @@ class Finisher {
   std::unique_ptr<ResultWriter> writer_;
 
   Batch waiting_;
+  int turn_ = 0;
   std::deque<Batch> again_;
+  std::array<Batch, 2> locked_;  // of rows that somebody has locked; of repeated batches apart
+  core::BootTime locked_until_{};
+  bool asked_ = false;  // whether `sent_` has left
   std::optional<Batch> sent_;
   std::vector<std::pair<JobKey, Batch>> unsure_;
 };

@@ -51,6 +51,10 @@ class HeldLanes {
   // A page of a class was read; call progress() to move the positions on.
   ReadBatch& read(int job_class, JobPosition after, std::vector<feed::Slice> lanes);
   void progress();
+  // Reads of a class whose rows still stand ready.
+  std::size_t unfinished(int job_class) const {
+    return reads_[static_cast<std::size_t>(job_class)].size();
+  }
   // The position of this lane moves no further.
   void freeze(feed::Slice lane);
 

@@ -1,6 +1,7 @@
 #include "relevo/worker/scheduler.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "relevo/core/invariant.hpp"
@@ -11,14 +12,19 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kBuffer = 2'000;         // ready jobs of a class before reading pauses
-constexpr std::size_t kBufferBytes = 6 << 20;  // of all jobs kept here
-constexpr std::size_t kGroupBuffer = 500;      // ready jobs of a class for one endpoint
+constexpr std::size_t kBufferBytes = 2 << 20;  // of them
+constexpr std::size_t kGroupBuffer = 500;      // ready jobs of a class for one endpoint …
+constexpr std::size_t kRemoteBuffer = 2'000;   // … and for all of them
+constexpr std::size_t kRemoteBytes = 4 << 20;
 constexpr std::size_t kTenantBuffer = kBuffer / 2;
 constexpr std::size_t kAsideOfKey = 100;  // jobs waiting for one key
 constexpr std::size_t kAside = 2'000;     // jobs waiting for another cause
 constexpr std::size_t kAllAside = 6'000;
+constexpr std::size_t kAsideBytes = 6 << 20;
 constexpr int kMostTokens = 4'000;
 constexpr std::size_t kMostCauses = 20'000;
+constexpr std::size_t kMostPassedBy = 256;  // of full lanes, in one selection
+constexpr std::size_t kRefillsLookedAt = 64;
 constexpr std::uint64_t kOldestEvery = 8;
 constexpr auto kLeaseOfTokens = 100ms;
 // Shares of the classes: of 21 turns 16 are high, 4 normal, 1 low.
@@ -33,6 +39,23 @@ bool covers(std::string_view pattern, std::string_view name) {
 
 Cursor before(Cursor at) { return {at.xid, at.id - 1}; }
 
+std::size_t index(int job_class) { return static_cast<std::size_t>(job_class); }
+
+std::string name_of(const QueueState& pause) { return pause.queue + '\n' + pause.kind; }
+
+// Keeps the order of arrival, whichever way an item comes back.
+template <class Item>
+void insert_in_order(std::deque<Item>& line, Item item) {
+  if (line.empty() || line.back().sequence < item.sequence) {
+    line.push_back(std::move(item));
+    return;
+  }
+  const auto place = std::lower_bound(
+      line.begin(), line.end(), item.sequence,
+      [](const Item& other, std::uint64_t sequence) { return other.sequence < sequence; });
+  line.insert(place, std::move(item));
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const Registry& registry) : registry_(registry) {}
@@ -43,6 +66,25 @@ Scheduler::Group& Scheduler::group_of(const KindEntry* kind) {
   auto& group = groups_[owner];
   if (!group) group = std::make_unique<Group>();
   return *group;
+}
+
+const Scheduler::ReadyClass* Scheduler::remote_class(const std::string& pattern,
+                                                     int job_class) const {
+  for (const auto& [owner, group] : groups_) {
+    if (owner && owner->pattern == pattern) return &group->classes[index(job_class)];
+  }
+  return nullptr;
+}
+
+// Many endpoints share what is kept for all of them, lest those that are down take all memory.
+std::size_t Scheduler::group_buffer() const {
+  return std::clamp(kRemoteBuffer / std::max<std::size_t>(groups_.size(), 1), std::size_t{16},
+                    kGroupBuffer);
+}
+
+bool Scheduler::is_stale(const JobRow& row) const {
+  const auto known = known_.find(row.at.id);
+  return known == known_.end() || known->second != row.token;
 }
 
 void Scheduler::offer(const JobRow& row, ReadBatch* batch) {
@@ -56,90 +98,117 @@ void Scheduler::offer(const JobRow& row, ReadBatch* batch) {
     remove(row.at.id);  // replaced since it was read
   }
   Item item{nullptr, registry_.find(row.kind), batch, ++sequence_};
-  const auto hold_up = [&](const ScopeKey& why) {
-    if (is_full(why)) return leave(row, why);
-    item.job = std::make_unique<JobRecord>(row);
-    item.batch = nullptr;
-    known_[row.at.id] = row.token;
-    bytes_ += item.job->size();
-    set_aside(std::move(item), why);
-  };
+  std::optional<Cause> why = behind(row, item.kind);
+  if (why) return leave(row, *why);
   if (row.concurrency_key) {
-    ScopeKey key{Scope::kKey, std::string(*row.concurrency_key)};
-    if (blocked_.contains(key)) return hold_up(key);  // behind those that came before
+    Cause key{Scope::kKey, std::string(*row.concurrency_key), {}};
+    if (blocked_.contains(key)) why = std::move(key);  // behind those that came before
   }
-  ScopeKey cause;
-  if (paused(row, cause)) return hold_up(cause);
+  if (!why && !pauses_.empty()) why = pause_of(row);
+  if (why) {
+    if (is_full(*why, row.at.id)) return leave(row, *why);
+    item.batch = nullptr;
+    item.job = std::make_unique<JobRecord>(row);
+    keep(std::move(item), std::move(*why));
+    return;
+  }
+  if (const auto full = overflow(row, item.kind)) return leave(row, *full);
   item.job = std::make_unique<JobRecord>(row);
-  if (auto why = overflow(item)) return leave(row, *why);
   known_[row.at.id] = row.token;
   bytes_ += item.job->size();
-  if (batch) ++batch->left;
-  make_ready(std::move(item), false);
+  if (batch) {
+    ++batch->left;
+  } else {
+    remember(item);
+  }
+  make_ready(std::move(item));
+}
+
+// Takes in what waits aside from the beginning.
+void Scheduler::keep(Item item, Cause why) {
+  known_[item.job->row().at.id] = item.job->row().token;
+  bytes_ += item.job->size();
+  remember(item);
+  set_aside(std::move(item), why);
 }
 
 // Whether one more that waits for this cause has to stay in the table.
-bool Scheduler::is_full(const ScopeKey& cause) const {
-  if (waiting_ >= kAllAside) return true;
+bool Scheduler::is_full(const Cause& cause, JobId id) const {
+  if (waiting_ >= kAllAside || aside_bytes_ >= kAsideBytes) return true;
   const auto found = blocked_.find(cause);
   if (found == blocked_.end()) return false;
   const auto& blocked = found->second;
+  if (cause.scope != Scope::kKey) return blocked.waiting.size() >= kAside;
   // Once some of a key were left, later ones would overtake them.
-  if (cause.first == Scope::kKey) return blocked.left_id || blocked.waiting.size() >= kAsideOfKey;
-  return blocked.waiting.size() >= kAside;
+  return (blocked.left_id && id > *blocked.left_id) || blocked.waiting.size() >= kAsideOfKey;
 }
 
 bool Scheduler::Blocked::has_left() const {
   return std::any_of(left.begin(), left.end(), [](const auto& place) { return place.has_value(); });
 }
 
-// Whether the buffer has enough of its kind, so that it must not crowd others out.
-std::optional<Scheduler::ScopeKey> Scheduler::overflow(const Item& item) {
-  const auto& row = item.job->row();
-  const auto job_class = static_cast<std::size_t>(row.job_class);
-  if (item.kind && item.kind->remote &&
-      group_of(item.kind).classes[job_class].size >= kGroupBuffer) {
-    return ScopeKey{Scope::kKind, item.kind->pattern};
-  }
-  if (row.tenant) {
-    const auto ready = tenant_ready_.find({row.job_class, std::string(*row.tenant)});
-    if (ready != tenant_ready_.end() && ready->second >= kTenantBuffer) {
-      return ScopeKey{Scope::kTenant, std::string(*row.tenant)};
-    }
-  }
-  return std::nullopt;
+// Of which cause earlier rows were left that this one must not overtake.
+std::optional<Scheduler::Cause> Scheduler::behind(const JobRow& row, const KindEntry* kind) const {
+  if (refills_.empty()) return std::nullopt;
+  const auto is_behind = [&](const Cause& cause) {
+    const auto found = blocked_.find(cause);
+    if (found == blocked_.end()) return false;
+    const auto& place = found->second.left[index(row.job_class)];
+    return place && *place < row.at;
+  };
+  const auto of = [](Scope scope, std::string_view value) {
+    return Cause{scope, std::string(value), {}};
+  };
+  std::vector<Cause> causes;
+  if (kind && kind->remote) causes.push_back(of(Scope::kKind, kind->pattern));
+  if (row.tenant) causes.push_back(of(Scope::kTenant, *row.tenant));
+  if (row.rate_key) causes.push_back(of(Scope::kRate, *row.rate_key));
+  if (queue_limits_.contains(row.queue)) causes.push_back(of(Scope::kQueue, row.queue));
+  const auto cause = std::find_if(causes.begin(), causes.end(), is_behind);
+  return cause == causes.end() ? std::nullopt : std::optional(*cause);
 }
 
-void Scheduler::make_ready(Item item, bool first) {
+// Whether the buffer has enough of its kind, so that it must not crowd others out.
+std::optional<Scheduler::Cause> Scheduler::overflow(const JobRow& row,
+                                                    const KindEntry* kind) const {
+  if (kind && kind->remote) {
+    const auto* ready = remote_class(kind->pattern, row.job_class);
+    const auto most = group_buffer();
+    if (ready && (ready->size >= most || ready->bytes >= kRemoteBytes * most / kRemoteBuffer)) {
+      return Cause{Scope::kKind, kind->pattern, {}};
+    }
+  }
+  if (!row.tenant) return std::nullopt;
+  const auto ready = tenant_ready_.find({row.job_class, std::string(*row.tenant)});
+  if (ready == tenant_ready_.end() || ready->second < kTenantBuffer) return std::nullopt;
+  return Cause{Scope::kTenant, ready->first.second, {}};
+}
+
+void Scheduler::make_ready(Item item) {
   const auto& row = item.job->row();
+  const auto job_class = row.job_class;
   auto& group = group_of(item.kind);
-  auto& ready = group.classes[static_cast<std::size_t>(row.job_class)];
+  auto& ready = group.classes[index(job_class)];
   const std::string name(row.tenant.value_or(""));
   auto& tenant = ready.tenants[name];
   if (tenant.size == 0) {
     const auto weight = weights_.find(name);
-    tenant.weight = weight == weights_.end() ? 1 : weight->second;
+    tenant.weight = weight == weights_.end() ? 1 : std::max(weight->second, 1);
     // Whoever was away does not catch up on what it did not want.
     tenant.virtual_time = std::max(tenant.virtual_time, ready.virtual_time);
     ready.active.emplace(tenant.virtual_time, name);
   }
-  if (row.tenant) ++tenant_ready_[{row.job_class, name}];
-  if (!item.batch) uncovered_[static_cast<std::size_t>(row.job_class)].insert(row.at);
-  auto& line = tenant.by_priority[row.priority];
-  if (first) {
-    line.push_front(std::move(item));
-  } else {
-    line.push_back(std::move(item));
-  }
+  if (row.tenant) ++tenant_ready_[{job_class, name}];
+  ready.bytes += item.job->size();
+  insert_in_order(tenant.by_priority[row.priority], std::move(item));
   ++tenant.size;
   ++ready.size;
   ++group.size;
   ++ready_;
-  ++class_ready_[static_cast<std::size_t>(line.front().job->row().job_class)];
 }
 
 std::optional<Scheduler::Item> Scheduler::pop(Group& group, int job_class) {
-  auto& ready = group.classes[static_cast<std::size_t>(job_class)];
+  auto& ready = group.classes[index(job_class)];
   if (ready.size == 0) return std::nullopt;
   const auto first = ready.active.begin();
   const auto found = ready.tenants.find(first->second);
@@ -158,11 +227,7 @@ std::optional<Scheduler::Item> Scheduler::pop(Group& group, int job_class) {
   --ready.size;
   --group.size;
   --ready_;
-  --class_ready_[static_cast<std::size_t>(job_class)];
-  if (!item.batch) {
-    auto& uncovered = uncovered_[static_cast<std::size_t>(job_class)];
-    uncovered.erase(uncovered.find(item.job->row().at));
-  }
+  ready.bytes -= item.job->size();
   ready.virtual_time = tenant.virtual_time;
   tenant.virtual_time += 1.0 / tenant.weight;
   const std::string name = found->first;
@@ -174,11 +239,7 @@ std::optional<Scheduler::Item> Scheduler::pop(Group& group, int job_class) {
   }
   if (item.job->row().tenant) {
     const auto count = tenant_ready_.find({job_class, name});
-    if (--count->second <= kTenantBuffer / 2) consider_refill({Scope::kTenant, name});
-    if (count->second == 0) tenant_ready_.erase(count);
-  }
-  if (item.kind && item.kind->remote && ready.size <= kGroupBuffer / 2) {
-    consider_refill({Scope::kKind, item.kind->pattern});
+    if (--count->second == 0) tenant_ready_.erase(count);
   }
   return item;
 }
@@ -192,15 +253,14 @@ std::optional<Scheduler::Item> Scheduler::pick(Group& group) {
   return std::nullopt;
 }
 
-bool Scheduler::paused(const JobRow& row, ScopeKey& cause) const {
+std::optional<Scheduler::Cause> Scheduler::pause_of(const JobRow& row) const {
   for (const auto& state : pauses_) {
     if (!covers(state.queue, row.queue) || !covers(state.kind, row.kind)) continue;
     // Waits under the narrower name, so that a resume reads no more than it has to.
-    cause = state.queue == "*" ? ScopeKey{Scope::kKind, state.kind}
-                               : ScopeKey{Scope::kQueue, state.queue};
-    return true;
+    return state.queue == "*" ? Cause{Scope::kKind, state.kind, name_of(state)}
+                              : Cause{Scope::kQueue, state.queue, name_of(state)};
   }
-  return false;
+  return std::nullopt;
 }
 
 bool Scheduler::take_token(const std::string& key, core::BootTime now) {
@@ -215,125 +275,229 @@ bool Scheduler::take_token(const std::string& key, core::BootTime now) {
   return true;
 }
 
-std::optional<Scheduler::ScopeKey> Scheduler::obstacle(const Item& item, core::BootTime now,
-                                                       bool starting) {
+// What stands in the way of a start; takes a token when nothing does.
+std::optional<Scheduler::Cause> Scheduler::obstacle(const Item& item, core::BootTime now) {
   const auto& row = item.job->row();
-  ScopeKey cause;
-  if (!pauses_.empty() && paused(row, cause)) return cause;
-  if (!queue_limits_.empty()) {
-    const auto limit = queue_limits_.find(row.queue);
-    if (limit != queue_limits_.end() && limit->second.running >= limit->second.most) {
-      return ScopeKey{Scope::kQueue, limit->first};
-    }
+  if (!pauses_.empty()) {
+    if (auto pause = pause_of(row)) return pause;
   }
   if (row.concurrency_key) {
-    const auto running = key_running_.find(std::string(*row.concurrency_key));
-    const int most = item.kind ? item.kind->policy.key_concurrency : 1;
-    if (running != key_running_.end() && running->second >= most) {
-      return ScopeKey{Scope::kKey, running->first};
+    Cause key{Scope::kKey, std::string(*row.concurrency_key), {}};
+    if (free_of_key(key.value, item.kind) == 0) return key;
+    const auto blocked = blocked_.find(key);
+    // Earlier ones of it were left in the table.
+    if (blocked != blocked_.end() && blocked->second.left_id &&
+        *blocked->second.left_id < row.at.id) {
+      return key;
     }
   }
-  if (row.rate_key && starting && !take_token(std::string(*row.rate_key), now)) {
-    return ScopeKey{Scope::kRate, std::string(*row.rate_key)};
+  if (!queue_limits_.empty() && free_of_queue(row.queue) == 0) {
+    return Cause{Scope::kQueue, std::string(row.queue), {}};
+  }
+  if (row.rate_key && !take_token(std::string(*row.rate_key), now)) {
+    return Cause{Scope::kRate, std::string(*row.rate_key), {}};
   }
   return std::nullopt;
 }
 
-void Scheduler::settle_batch(Item& item) {
-  if (item.batch) --item.batch->left;
+void Scheduler::remember(const Item& item) {
+  const auto& row = item.job->row();
+  if (!row.run_at) places_[index(row.job_class)].insert(row.at);
+}
+
+void Scheduler::uncouple(Item& item) {
+  if (!item.batch) return;
+  --item.batch->left;
   item.batch = nullptr;
+  remember(item);
 }
 
-void Scheduler::set_aside(Item item, ScopeKey cause) {
-  settle_batch(item);
-  auto& blocked = blocked_[cause];
-  blocked.scope = cause.first;
-  blocked.value = cause.second;
-  blocked.waiting.push_back(std::move(item));
+void Scheduler::uncouple(int job_class) {
+  for (auto& [owner, group] : groups_) {
+    for (auto& [name, tenant] : group->classes[index(job_class)].tenants) {
+      for (auto& [priority, line] : tenant.by_priority) {
+        for (auto& item : line) uncouple(item);
+      }
+    }
+  }
+}
+
+// It does not wait for its cause any more.
+void Scheduler::let_go(Item& item) {
+  aside_bytes_ -= item.job->size();
+  --waiting_;
+  if (!std::exchange(item.holds_key, false)) return;
+  const auto held = key_held_.find(std::string(*item.job->row().concurrency_key));
+  if (--held->second == 0) key_held_.erase(held);
+}
+
+// The item leaves this memory.
+void Scheduler::drop(Item& item) {
+  const auto& row = item.job->row();
+  bytes_ -= item.job->size();
+  if (item.batch) {
+    --item.batch->left;
+    item.batch = nullptr;
+  } else if (!row.run_at) {
+    auto& places = places_[index(row.job_class)];
+    const auto place = places.find(row.at);
+    RELEVO_INVARIANT(place != places.end(), "what has no batch has a place");
+    places.erase(place);
+  }
+}
+
+void Scheduler::set_aside(Item item, const Cause& cause) {
+  uncouple(item);
+  aside_bytes_ += item.job->size();
   ++waiting_;
+  // Later jobs of its key must not pass it; a pause may last, so it keeps nobody else.
+  const bool holds = cause.pause.empty() && cause.scope != Scope::kKey;
+  if (const auto& key = item.job->row().concurrency_key; holds && key) {
+    item.holds_key = true;
+    ++key_held_[std::string(*key)];
+  }
+  insert_in_order(blocked_[cause].waiting, std::move(item));
 }
 
-void Scheduler::leave(const JobRow& row, const ScopeKey& cause) {
-  leave(cause.first, cause.second, row.job_class, before(row.at));
-  if (cause.first != Scope::kKey) return;
+void Scheduler::leave(const JobRow& row, const Cause& cause) {
+  leave(cause, row.job_class, before(row.at));
+  if (cause.scope != Scope::kKey) return;
   auto& lowest = blocked_[cause].left_id;
   lowest = std::min(lowest.value_or(row.at.id), row.at.id - 1);
 }
 
-void Scheduler::drop(Item& item) {
-  settle_batch(item);
-  bytes_ -= item.job->size();
-}
-
-void Scheduler::leave(Scope scope, const std::string& value, int job_class, Cursor from) {
-  auto& blocked = blocked_[{scope, value}];
-  blocked.scope = scope;
-  blocked.value = value;
-  auto& left = blocked.left[static_cast<std::size_t>(job_class)];
+void Scheduler::leave(const Cause& cause, int job_class, Cursor from) {
+  auto& left = blocked_[cause].left[index(job_class)];
   left = left ? std::min(*left, from) : from;
+  refills_.insert(cause);
 }
 
-void Scheduler::start(const Item& item) {
-  const auto& row = item.job->row();
+void Scheduler::start(const JobRow& row) {
   running_[row.at.id] = row.token;
   if (row.concurrency_key) ++key_running_[std::string(*row.concurrency_key)];
-  if (!queue_limits_.empty()) {
-    if (const auto limit = queue_limits_.find(row.queue); limit != queue_limits_.end()) {
-      ++limit->second.running;
-    }
+  const auto queue = queue_running_.find(row.queue);
+  if (queue == queue_running_.end()) {
+    queue_running_.emplace(row.queue, 1);
+  } else {
+    ++queue->second;
   }
 }
 
 std::vector<Selected> Scheduler::select(core::BootTime now, Room room) {
-  now_ = now;
+  for (auto one = postponed_.begin(); one != postponed_.end();) {
+    if (one->until > now) {
+      ++one;
+      continue;
+    }
+    make_ready(std::move(one->item));
+    one = postponed_.erase(one);
+  }
   std::vector<Selected> selected;
   std::size_t bytes = 0;
-  for (auto& [owner, group] : groups_) {
-    std::size_t left = owner ? owner->remote->room() : room.pool;
-    while (left > 0 && selected.size() < room.jobs && group->size > 0) {
-      auto item = pick(*group);
-      if (!item) break;
-      const auto& row = item->job->row();
-      const auto known = known_.find(row.at.id);
-      if (known == known_.end() || known->second != row.token) {
-        drop(*item);  // replaced or cancelled since
-        if (row.concurrency_key) release({Scope::kKey, std::string(*row.concurrency_key)}, 1);
-        continue;
-      }
-      if (!room.lane(row.lane)) {
-        make_ready(std::move(*item), true);
-        break;
-      }
-      if (const auto cause = obstacle(*item, now, true)) {
-        if (is_full(*cause)) {
-          leave(row, *cause);
-          known_.erase(row.at.id);
-          drop(*item);
-        } else {
-          set_aside(std::move(*item), *cause);
-        }
-        continue;
-      }
-      const std::size_t large =
-          row.payload ? 0 : static_cast<std::size_t>(std::max(row.payload_bytes, 0));
-      if (large > 0 && bytes + large > room.bytes && bytes > 0) {
-        make_ready(std::move(*item), true);
-        break;
-      }
-      bytes += large;
-      drop(*item);
-      start(*item);
-      selected.push_back({std::move(item->job), item->kind});
-      --left;
-    }
+  std::map<feed::Slice, std::size_t> taken;
+  // The groups take turns in being first, so that none takes all the room each time.
+  std::vector<const KindEntry*> owners;
+  for (const auto& [owner, group] : groups_) owners.push_back(owner);
+  if (owners.empty()) return selected;
+  std::rotate(owners.begin(),
+              owners.begin() + static_cast<std::ptrdiff_t>(rounds_++ % owners.size()),
+              owners.end());
+  for (const auto* owner : owners) {
+    select_from(owner, *groups_.at(owner), now, room, selected, bytes, taken);
   }
   return selected;
 }
 
-void Scheduler::put_back(Selected selected) {
-  ended(selected.job->row());
-  bytes_ += selected.job->size();
-  make_ready(Item{std::move(selected.job), selected.kind, nullptr, ++sequence_}, true);
+void Scheduler::select_from(const KindEntry* owner, Group& group, core::BootTime now,
+                            const Room& room, std::vector<Selected>& selected, std::size_t& bytes,
+                            std::map<feed::Slice, std::size_t>& taken) {
+  std::size_t left = owner ? owner->remote->room() : room.pool;
+  std::vector<Item> later;  // what finds no room in this selection holds up no other
+  while (left > 0 && selected.size() < room.jobs && group.size > 0 &&
+         later.size() < kMostPassedBy) {
+    auto item = pick(group);
+    if (!item) break;
+    const auto& row = item->job->row();
+    if (is_stale(row)) {
+      drop(*item);  // replaced or cancelled since
+      pass_on(row, Scope::kAll);
+      continue;
+    }
+    const auto large =
+        row.payload ? std::size_t{0} : static_cast<std::size_t>(std::max(row.payload_bytes, 0));
+    const bool too_large = large > 0 && bytes > 0 && bytes + large > room.bytes;
+    if (too_large || taken[row.lane] >= room.lane(row.lane)) {
+      later.push_back(std::move(*item));
+      continue;
+    }
+    if (const auto cause = obstacle(*item, now)) {
+      hold_up(std::move(*item), *cause);
+      continue;
+    }
+    bytes += large;
+    ++taken[row.lane];
+    drop(*item);
+    start(row);
+    selected.push_back({std::move(item->job), item->kind, item->sequence});
+    --left;
+  }
+  for (auto& item : later) make_ready(std::move(item));
+}
+
+// Sets aside what was ready, or leaves it in the table.
+void Scheduler::hold_up(Item item, const Cause& cause) {
+  const auto* job = item.job.get();
+  const auto found = blocked_.find(cause);
+  if (cause.scope == Scope::kKey && found != blocked_.end()) make_way(found->second, item, cause);
+  if (is_full(cause, job->row().at.id)) {
+    give_back(item, cause);
+    pass_on(job->row(), cause.scope);
+    return;
+  }
+  set_aside(std::move(item), cause);
+  pass_on(job->row(), cause.scope);
+}
+
+// Of a key, later ones must not wait here while an earlier one is left in the table: all that come
+// after it go back, to be read again in their order.
+void Scheduler::make_way(Blocked& blocked, const Item& item, const Cause& cause) {
+  const bool left = blocked.left_id && item.job->row().at.id > *blocked.left_id;
+  while (!blocked.waiting.empty() && (left || blocked.waiting.size() >= kAsideOfKey) &&
+         (left || blocked.waiting.back().sequence > item.sequence)) {
+    Item last = std::move(blocked.waiting.back());
+    blocked.waiting.pop_back();
+    let_go(last);
+    give_back(last, cause);
+  }
+}
+
+// To the table.
+void Scheduler::give_back(Item& item, const Cause& cause) {
+  const auto& row = item.job->row();
+  if (!is_stale(row)) {
+    leave(row, cause);
+    known_.erase(row.at.id);
+  }
+  drop(item);
+}
+
+// A job whose turn it was did not start after all: the turn goes to the next.
+void Scheduler::pass_on(const JobRow& row, Scope but) {
+  if (row.concurrency_key && but != Scope::kKey) release_key(std::string(*row.concurrency_key));
+  if (but != Scope::kQueue) release_queue(row.queue);
+}
+
+void Scheduler::put_back(Selected selected, core::BootTime until) {
+  const auto& row = selected.job->row();
+  ended(row);
+  Item item{std::move(selected.job), selected.kind, nullptr, selected.sequence};
+  bytes_ += item.job->size();
+  remember(item);
+  if (until == core::BootTime{}) {
+    make_ready(std::move(item));
+  } else {
+    postponed_.push_back({until, std::move(item)});
+  }
 }
 
 void Scheduler::ended(const JobRow& row) {
@@ -342,13 +506,12 @@ void Scheduler::ended(const JobRow& row) {
     const std::string key(*row.concurrency_key);
     const auto running = key_running_.find(key);
     if (running != key_running_.end() && --running->second == 0) key_running_.erase(running);
-    release({Scope::kKey, key}, 1);
+    release_key(key);
   }
-  if (queue_limits_.empty()) return;
-  const auto limit = queue_limits_.find(row.queue);
-  if (limit == queue_limits_.end()) return;
-  if (limit->second.running > 0) --limit->second.running;
-  release({Scope::kQueue, limit->first}, 1);
+  const auto queue = queue_running_.find(row.queue);
+  if (queue == queue_running_.end()) return;
+  if (--queue->second == 0) queue_running_.erase(queue);
+  release_queue(row.queue);
 }
 
 void Scheduler::forget(const JobKey& job) {
@@ -363,83 +526,98 @@ void Scheduler::forget(const JobKey& job) {
 }
 
 // What waited for this cause may be tried again.
-void Scheduler::release(const ScopeKey& cause, std::size_t most) {
+void Scheduler::release(const Cause& cause, std::size_t most) {
   const auto found = blocked_.find(cause);
   if (found == blocked_.end()) return;
   auto& waiting = found->second.waiting;
-  std::vector<Item> freed;
-  while (!waiting.empty() && freed.size() < most) {
-    freed.push_back(std::move(waiting.front()));
+  for (std::size_t i = 0; i < most && !waiting.empty(); ++i) {
+    let_go(waiting.front());
+    make_ready(std::move(waiting.front()));
     waiting.pop_front();
-    --waiting_;
   }
-  // In front of what came later, in their own order.
-  for (auto item = freed.rbegin(); item != freed.rend(); ++item) {
-    make_ready(std::move(*item), true);
-  }
-  if (waiting.empty()) consider_refill(cause);
   erase_if_empty(found);
 }
 
-void Scheduler::erase_if_empty(std::map<ScopeKey, Blocked>::iterator blocked) {
+void Scheduler::release_key(const std::string& key) {
+  const Cause cause{Scope::kKey, key, {}};
+  const auto found = blocked_.find(cause);
+  if (found == blocked_.end() || found->second.waiting.empty()) return;
+  release(cause, free_of_key(key, found->second.waiting.front().kind));
+}
+
+// How many more of this key may start: those that wait elsewhere have their turn already.
+std::size_t Scheduler::free_of_key(const std::string& key, const KindEntry* kind) const {
+  const auto count = [&](const auto& counts) {
+    const auto found = counts.find(key);
+    return found == counts.end() ? 0 : found->second;
+  };
+  const int most = kind ? std::max(kind->policy.key_concurrency, 1) : 1;
+  return static_cast<std::size_t>(std::max(most - count(key_running_) - count(key_held_), 0));
+}
+
+void Scheduler::release_queue(std::string_view queue) {
+  if (blocked_.empty()) return;
+  release({Scope::kQueue, std::string(queue), {}}, free_of_queue(queue));
+}
+
+// How many more of this queue may run.
+std::size_t Scheduler::free_of_queue(std::string_view queue) const {
+  const auto limit = queue_limits_.find(queue);
+  if (limit == queue_limits_.end()) return kAside;
+  const auto running = queue_running_.find(queue);
+  const int now = running == queue_running_.end() ? 0 : running->second;
+  return static_cast<std::size_t>(std::max(limit->second - now, 0));
+}
+
+void Scheduler::erase_if_empty(std::map<Cause, Blocked>::iterator blocked) {
   if (!blocked->second.waiting.empty() || blocked->second.has_left()) return;
   refills_.erase(blocked->first);
   blocked_.erase(blocked);
 }
 
-void Scheduler::consider_refill(const ScopeKey& key) {
-  const auto found = blocked_.find(key);
-  if (found != blocked_.end() && found->second.has_left()) refills_.insert(key);
-}
-
 void Scheduler::set_controls(const Controls& controls, int lanes_held, int lanes) {
-  std::vector<QueueState> pauses;
-  std::map<std::string, Limit, std::less<>> limits;
+  pauses_.clear();
+  queue_limits_.clear();
+  weights_.clear();
   for (const auto& state : controls.queues) {
-    if (state.paused) pauses.push_back(state);
+    if (state.paused) pauses_.push_back(state);
     if (!state.concurrency || state.kind != "*" || state.queue == "*") continue;
     // A replica's share of the limit; at least one, or jobs of its lanes would never run.
-    const int share = std::max(1, *state.concurrency * lanes_held / std::max(lanes, 1));
-    const auto before_now = queue_limits_.find(state.queue);
-    limits[state.queue] = {share,
-                           before_now == queue_limits_.end() ? 0 : before_now->second.running};
+    const auto share = std::int64_t{*state.concurrency} * lanes_held / std::max(lanes, 1);
+    queue_limits_[state.queue] = static_cast<int>(
+        std::clamp(share, std::int64_t{1}, std::int64_t{std::numeric_limits<int>::max()}));
   }
-  pauses_ = std::move(pauses);
-  queue_limits_ = std::move(limits);
-  weights_.clear();
   for (const auto& [tenant, weight] : controls.tenant_weights) weights_[tenant] = weight;
-  // Whatever waits for a queue or kind is tried again; what is still held up goes back aside.
-  std::vector<ScopeKey> held_up;
-  for (const auto& [key, blocked] : blocked_) {
-    const bool control = key.first == Scope::kQueue || key.first == Scope::kKind;
-    if (!control) continue;
-    const bool still = std::any_of(pauses_.begin(), pauses_.end(), [&](const QueueState& state) {
-      return key.first == Scope::kQueue ? state.queue == key.second
-                                        : state.queue == "*" && state.kind == key.second;
-    });
-    if (!still) held_up.push_back(key);
+  std::vector<Cause> causes;
+  for (const auto& [cause, blocked] : blocked_) {
+    if (!blocked.waiting.empty()) causes.push_back(cause);
   }
-  for (const auto& key : held_up) release(key, kAside);
-  // A key whose turn went to a job that could not start after all.
-  std::vector<ScopeKey> idle;
-  for (const auto& [key, blocked] : blocked_) {
-    if (key.first == Scope::kKey && !key_running_.contains(key.second)) idle.push_back(key);
+  for (const auto& cause : causes) {
+    if (cause.scope == Scope::kKey) {
+      release_key(cause.value);
+    } else if (!cause.pause.empty()) {
+      if (!is_paused(cause)) release(cause, kAside);
+    } else if (cause.scope == Scope::kQueue) {
+      release_queue(cause.value);
+    }
   }
-  for (const auto& key : idle) release(key, 1);
+}
+
+bool Scheduler::is_paused(const Cause& cause) const {
+  return std::any_of(pauses_.begin(), pauses_.end(),
+                     [&](const QueueState& state) { return name_of(state) == cause.pause; });
 }
 
 std::vector<std::pair<std::string, int>> Scheduler::wanted_tokens(core::BootTime now) {
   std::vector<std::pair<std::string, int>> wanted;
-  for (const auto& [key, blocked] : blocked_) {
-    if (key.first != Scope::kRate) continue;
-    if (blocked.waiting.empty()) {
-      consider_refill(key);
-      continue;
-    }
-    const auto bucket = buckets_.find(key.second);
+  for (auto i = blocked_.lower_bound({Scope::kRate, {}, {}});
+       i != blocked_.end() && i->first.scope == Scope::kRate; ++i) {
+    if (i->second.waiting.empty()) continue;
+    const auto& key = i->first.value;
+    const auto bucket = buckets_.find(key);
     if (bucket != buckets_.end() && now < bucket->second.ask_at) continue;
     const int lease = bucket == buckets_.end() ? 0 : bucket->second.lease;
-    wanted.emplace_back(key.second, std::max(lease, static_cast<int>(blocked.waiting.size())));
+    wanted.emplace_back(key, std::max(lease, static_cast<int>(i->second.waiting.size())));
   }
   return wanted;
 }
@@ -447,132 +625,177 @@ std::vector<std::pair<std::string, int>> Scheduler::wanted_tokens(core::BootTime
 void Scheduler::granted(const std::string& key, const Tokens& tokens, core::BootTime now) {
   auto& bucket = buckets_[key];
   bucket.unlimited = !tokens.granted;
-  bucket.tokens = tokens.granted.value_or(0);
+  bucket.tokens = std::max(tokens.granted.value_or(0), 0);
   bucket.valid_until = now + (bucket.unlimited ? std::chrono::nanoseconds(1s) : kLeaseOfTokens);
   const bool in_full = tokens.wait == 0ms;
-  bucket.lease = in_full ? std::clamp(2 * bucket.tokens, 1, kMostTokens) : bucket.lease / 2;
+  bucket.lease =
+      in_full ? std::clamp(bucket.tokens, 1, kMostTokens / 2) * 2 : std::max(bucket.lease / 2, 1);
   bucket.ask_at = now + tokens.wait;
+  release({Scope::kRate, key, {}},
+          bucket.unlimited ? kAside : static_cast<std::size_t>(bucket.tokens));
   if (buckets_.size() > kMostCauses) {
     std::erase_if(buckets_, [&](const auto& b) { return b.second.valid_until < now; });
   }
-  release({Scope::kRate, key}, bucket.unlimited ? kAside : static_cast<std::size_t>(bucket.tokens));
 }
 
-std::optional<core::BootTime> Scheduler::next_token_time() const {
+std::optional<core::BootTime> Scheduler::next_time() const {
   std::optional<core::BootTime> soonest;
-  for (const auto& [key, blocked] : blocked_) {
-    if (key.first != Scope::kRate || blocked.waiting.empty()) continue;
-    const auto bucket = buckets_.find(key.second);
-    const auto at = bucket == buckets_.end() ? core::BootTime{} : bucket->second.ask_at;
+  const auto consider = [&](core::BootTime at) {
     if (!soonest || at < *soonest) soonest = at;
+  };
+  for (auto i = blocked_.lower_bound({Scope::kRate, {}, {}});
+       i != blocked_.end() && i->first.scope == Scope::kRate; ++i) {
+    if (i->second.waiting.empty()) continue;
+    const auto bucket = buckets_.find(i->first.value);
+    consider(bucket == buckets_.end() ? core::BootTime{} : bucket->second.ask_at);
   }
+  for (const auto& one : postponed_) consider(one.until);
   return soonest;
 }
 
+// Only jobs for handlers of this process count: endpoints that are down must not stop the reading.
 bool Scheduler::has_room(int job_class) const {
-  return class_ready_[static_cast<std::size_t>(job_class)] < kBuffer && bytes_ < kBufferBytes &&
-         blocked_.size() < kMostCauses;
+  const auto group = groups_.find(nullptr);
+  if (blocked_.size() >= kMostCauses) return false;
+  if (group == groups_.end()) return true;
+  const auto& ready = group->second->classes[index(job_class)];
+  return ready.size < kBuffer && ready.bytes < kBufferBytes;
+}
+
+// Whether reading what was left of this cause would not only leave it again.
+bool Scheduler::may_read(const Cause& cause, const Blocked& blocked, int job_class) const {
+  if (cause.scope == Scope::kAll) return has_room(job_class);
+  if (!blocked.waiting.empty() || !has_room(job_class)) return false;
+  if (!cause.pause.empty()) return !is_paused(cause);
+  if (cause.scope == Scope::kQueue) return free_of_queue(cause.value) > 0;
+  if (cause.scope == Scope::kTenant) {
+    const auto ready = tenant_ready_.find({job_class, cause.value});
+    return ready == tenant_ready_.end() || ready->second <= kTenantBuffer / 2;
+  }
+  if (cause.scope == Scope::kKind) {
+    const auto* ready = remote_class(cause.value, job_class);
+    const auto half = group_buffer() / 2;
+    return !ready || (ready->size <= half && ready->bytes <= kRemoteBytes * half / kRemoteBuffer);
+  }
+  return true;
 }
 
 std::optional<Refill> Scheduler::next_refill() {
-  for (auto key = refills_.begin(); key != refills_.end();) {
-    const auto found = blocked_.find(*key);
+  RELEVO_INVARIANT(!reading_, "one refill at a time");
+  const auto looks = std::min(refills_.size(), kRefillsLookedAt);
+  for (std::size_t i = 0; i < looks && !refills_.empty(); ++i) {
+    auto at = refills_.upper_bound(last_refill_);
+    if (at == refills_.end()) at = refills_.begin();
+    last_refill_ = *at;
+    const auto cause = *at;
+    const auto found = blocked_.find(cause);
     if (found == blocked_.end() || !found->second.has_left()) {
-      key = refills_.erase(key);
+      refills_.erase(at);
       continue;
     }
     auto& blocked = found->second;
-    // What cannot be taken in is left again.
-    if (key->first == Scope::kKey) {
-      Refill refill{key->first, key->second, 0, {0, blocked.left_id.value_or(-1)}, blocked.left};
+    // What cannot be taken in is left again; until it is known, reading_ remembers the place.
+    if (cause.scope == Scope::kKey) {
+      if (!blocked.waiting.empty()) continue;
+      Refill refill{cause.scope, cause.value, 0, {0, blocked.left_id.value_or(-1)}, blocked.left};
       blocked.left = {};
       blocked.left_id.reset();
-      refills_.erase(key);
+      reading_ = Reading{cause, refill};
       return refill;
     }
     for (int c = 0; c < kClasses; ++c) {
-      auto& place = blocked.left[static_cast<std::size_t>(c)];
-      if (!place || !has_room(c)) continue;
-      Refill refill{key->first, key->second, c, *place, {}};
+      auto& place = blocked.left[index(c)];
+      if (!place || !may_read(cause, blocked, c)) continue;
+      Refill refill{cause.scope, cause.value, c, *place, {}};
+      refill.previous[index(c)] = *place;
       place.reset();
+      reading_ = Reading{cause, refill};
       return refill;
     }
-    ++key;  // no room now
   }
   return std::nullopt;
 }
 
 void Scheduler::refilled(const Refill& refill, const JobRows& rows,
                          std::optional<Cursor> scanned_to) {
-  const ScopeKey key{refill.scope, refill.value};
-  auto& blocked = blocked_[key];
-  blocked.scope = refill.scope;
-  blocked.value = refill.value;
-  if (refill.scope == Scope::kKey) {
-    // Read by its own index, all classes at once, in the order of ids.
-    for (const auto& row : rows.rows) {
-      if (!row.due || known_.contains(row.at.id)) continue;
-      Item item{std::make_unique<JobRecord>(row), registry_.find(row.kind), nullptr, ++sequence_};
-      known_[row.at.id] = row.token;
-      bytes_ += item.job->size();
-      set_aside(std::move(item), key);
-    }
-    if (scanned_to) {
-      blocked.left = refill.previous;
-      blocked.left_id = scanned_to->id;
-    }
-    if (!key_running_.contains(refill.value)) release(key, 1);
+  RELEVO_INVARIANT(
+      reading_ && reading_->cause.scope == refill.scope && reading_->cause.value == refill.value,
+      "what was asked for is answered");
+  const auto cause = std::exchange(reading_, std::nullopt)->cause;
+  if (cause.scope == Scope::kKey) {
+    take_of_key(cause, refill, rows, scanned_to);
   } else {
     for (const auto& row : rows.rows) offer(row, nullptr);
-    const bool full = blocked.left[static_cast<std::size_t>(refill.job_class)].has_value();
-    if (scanned_to) leave(refill.scope, refill.value, refill.job_class, *scanned_to);
-    if (!full) consider_refill(key);
+    if (scanned_to) leave(cause, refill.job_class, *scanned_to);
   }
-  if (const auto found = blocked_.find(key); found != blocked_.end()) erase_if_empty(found);
+  if (const auto found = blocked_.find(cause); found != blocked_.end()) erase_if_empty(found);
+}
+
+// Read by its own index, all classes at once, in the order of ids.
+void Scheduler::take_of_key(const Cause& cause, const Refill& refill, const JobRows& rows,
+                            std::optional<Cursor> scanned_to) {
+  bool some = false;
+  for (const auto& row : rows.rows) {
+    if (!row.due) continue;
+    if (const auto known = known_.find(row.at.id); known != known_.end()) {
+      if (known->second == row.token || running_.contains(row.at.id)) continue;
+      remove(row.at.id);
+    }
+    // At least one, or a key would wait as long as others fill the memory.
+    if (some && (waiting_ >= kAllAside || aside_bytes_ >= kAsideBytes)) {
+      scanned_to = before(row.at);
+      break;
+    }
+    some = true;
+    keep(Item{std::make_unique<JobRecord>(row), registry_.find(row.kind), nullptr, ++sequence_},
+         cause);
+  }
+  if (scanned_to) {
+    auto& blocked = blocked_[cause];
+    for (int c = 0; c < kClasses; ++c) {
+      if (const auto& place = refill.previous[index(c)]) leave(cause, c, *place);
+    }
+    blocked.left_id = std::min(blocked.left_id.value_or(scanned_to->id), scanned_to->id);
+  }
+  release_key(cause.value);
 }
 
 void Scheduler::skip_from(int job_class, Cursor after) {
-  leave(Scope::kAll, "", job_class, after);
-  consider_refill({Scope::kAll, ""});
+  leave({Scope::kAll, {}, {}}, job_class, after);
 }
 
 Skipped Scheduler::skipped() const {
-  Skipped all;
-  const auto include = [&](int job_class, Cursor place) {
-    auto& lowest = all[static_cast<std::size_t>(job_class)];
-    lowest = lowest ? std::min(*lowest, place) : place;
-  };
-  for (const auto& [key, blocked] : blocked_) {
-    for (int c = 0; c < kClasses; ++c) {
-      if (const auto& left = blocked.left[static_cast<std::size_t>(c)]) include(c, *left);
-    }
-    for (const auto& item : blocked.waiting) {
-      include(item.job->row().job_class, before(item.job->row().at));
-    }
-  }
+  Skipped all = reading_ ? reading_->refill.previous : Skipped{};
   for (int c = 0; c < kClasses; ++c) {
-    const auto& uncovered = uncovered_[static_cast<std::size_t>(c)];
-    if (!uncovered.empty()) include(c, before(*uncovered.begin()));
+    auto& lowest = all[index(c)];
+    const auto include = [&](Cursor place) { lowest = lowest ? std::min(*lowest, place) : place; };
+    if (!places_[index(c)].empty()) include(before(*places_[index(c)].begin()));
+    for (const auto& cause : refills_) {
+      const auto found = blocked_.find(cause);
+      if (found == blocked_.end()) continue;
+      if (const auto& left = found->second.left[index(c)]) include(*left);
+    }
   }
   for (const auto& [id, place] : changed_) include(place.first, place.second);
   return all;
 }
 
+// Keeps only some of what does not run.
 template <class Keep>
-void Scheduler::filter_ready(Keep keep) {
+void Scheduler::filter(Keep keep) {
+  const auto sort_out = [&](Item& item) {
+    if (keep(item)) return false;
+    if (!is_stale(item.job->row())) known_.erase(item.job->row().at.id);
+    drop(item);
+    return true;
+  };
   std::vector<Item> kept;
   for (auto& [owner, group] : groups_) {
-    for (int c = 0; c < kClasses; ++c) {
-      auto& ready = group->classes[static_cast<std::size_t>(c)];
+    for (auto& ready : group->classes) {
       for (auto& [name, tenant] : ready.tenants) {
         for (auto& [priority, line] : tenant.by_priority) {
           for (auto& item : line) {
-            if (keep(item)) {
-              kept.push_back(std::move(item));
-            } else {
-              known_.erase(item.job->row().at.id);
-              drop(item);
-            }
+            if (!sort_out(item)) kept.push_back(std::move(item));
           }
         }
         tenant.by_priority.clear();
@@ -580,14 +803,24 @@ void Scheduler::filter_ready(Keep keep) {
       }
       ready.active.clear();
       ready.size = 0;
+      ready.bytes = 0;
     }
     group->size = 0;
   }
   ready_ = 0;
-  class_ready_ = {};
-  uncovered_ = {};
   tenant_ready_.clear();
-  for (auto& item : kept) make_ready(std::move(item), false);
+  for (auto& item : kept) make_ready(std::move(item));
+  for (auto blocked = blocked_.begin(); blocked != blocked_.end();) {
+    const auto next = std::next(blocked);
+    std::erase_if(blocked->second.waiting, [&](Item& item) {
+      if (!sort_out(item)) return false;
+      let_go(item);
+      return true;
+    });
+    erase_if_empty(blocked);
+    blocked = next;
+  }
+  std::erase_if(postponed_, [&](Postponed& one) { return sort_out(one.item); });
 }
 
 std::optional<JobKey> Scheduler::remove(JobId id) {
@@ -602,37 +835,17 @@ std::optional<JobKey> Scheduler::remove(JobId id) {
 bool Scheduler::is_running(JobId id) const { return running_.contains(id); }
 
 void Scheduler::drop_lane(feed::Slice lane) {
-  filter_ready([lane](const Item& item) { return item.job->row().lane != lane; });
-  for (auto blocked = blocked_.begin(); blocked != blocked_.end();) {
-    auto& waiting = blocked->second.waiting;
-    const auto count = waiting.size();
-    std::erase_if(waiting, [&](const Item& item) {
-      if (item.job->row().lane != lane) return false;
-      known_.erase(item.job->row().at.id);
-      bytes_ -= item.job->size();
-      return true;
-    });
-    waiting_ -= count - waiting.size();
-    const auto next = std::next(blocked);
-    erase_if_empty(blocked);
-    blocked = next;
-  }
+  filter([lane](const Item& item) { return item.job->row().lane != lane; });
 }
 
 void Scheduler::forget_waiting() {
   const auto left = skipped();
-  filter_ready([](const Item&) { return false; });
-  for (auto& [key, blocked] : blocked_) {
-    for (auto& item : blocked.waiting) {
-      known_.erase(item.job->row().at.id);
-      drop(item);
-    }
-  }
+  reading_.reset();
+  filter([](const Item&) { return false; });
   blocked_.clear();
   refills_.clear();
-  waiting_ = 0;
   for (int c = 0; c < kClasses; ++c) {
-    if (const auto& place = left[static_cast<std::size_t>(c)]) skip_from(c, *place);
+    if (const auto& place = left[index(c)]) skip_from(c, *place);
   }
 }
 

@@ -36,6 +36,7 @@ constexpr auto kCrashBackoff = 1s;
 constexpr std::size_t kLargestClaim = 1'000;
 constexpr std::size_t kLargePayloads = 8 << 20;  // bytes fetched for one claim
 constexpr milliseconds kPutBackDelay{50};
+constexpr std::size_t kMostReads = 256;  // of a class, whose rows still stand ready
 
 using JobWindows = feed::WindowReader<JobRows, Cursor>;
 
@@ -66,11 +67,6 @@ class Worker::Loop {
   std::atomic<bool> finished{false};
 
  private:
-  struct Postponed {
-    core::BootTime until{};
-    Selected selected;
-  };
-
   void connect();
   void disconnect(std::string_view reason);
   void turn();
@@ -116,7 +112,6 @@ class Worker::Loop {
 
   void drain();
 
-  Skipped not_started() const;
   core::WallTime database_now() const;
   milliseconds waited(const JobRow& row) const;
 
@@ -139,8 +134,7 @@ class Worker::Loop {
   };
   std::unordered_map<JobId, Claimed> claimed_;
   std::vector<std::unique_ptr<Claim>> claiming_;  // selected, not yet journalled
-  std::vector<Postponed> postponed_;
-  std::vector<JobKey> doubtful_marks_;  // unique jobs whose journal was in doubt
+  std::vector<JobKey> doubtful_marks_;            // unique jobs whose journal was in doubt
   std::vector<Ended> ended_;
   std::vector<JobKey> over_;
   std::vector<std::unique_ptr<Claim>> refused_;  // by their own transaction; to be looked at
@@ -250,8 +244,6 @@ void Worker::Loop::disconnect(std::string_view reason) {
   outage_.failed(reason);
   for (const auto& lease : lanes_.leases()) lost_epochs_[lease.slice] = lease.epoch;
   give_up_claiming();
-  for (auto& one : postponed_) scheduler_.put_back(std::move(one.selected));
-  postponed_.clear();
   scheduler_.forget_waiting();
   lanes_.forget_reads();
 }
@@ -280,8 +272,7 @@ milliseconds Worker::Loop::idle_time() const {
   const auto now = to_.clock.now();
   auto until = std::min(next_look_, now + kLongestWait);
   until = std::min(until, next_due_);
-  if (const auto tokens = scheduler_.next_token_time()) until = std::min(until, *tokens);
-  for (const auto& one : postponed_) until = std::min(until, one.until);
+  if (const auto time = scheduler_.next_time()) until = std::min(until, *time);
   const auto left = std::chrono::ceil<milliseconds>(until - now);
   return std::clamp<milliseconds>(left, 1ms, kLongestWait);
 }
@@ -412,7 +403,7 @@ void Worker::Loop::balance_if_due() {
       // What stands ready goes back unstarted: the position must not pass it.
       lanes_.progress();
       lanes_.freeze(slice);
-      lane.dropped = not_started();
+      lane.dropped = scheduler_.skipped();
       scheduler_.drop_lane(slice);
       for (auto& reader : connected_->readers) reader.remove(slice);
       --staying;
@@ -518,7 +509,7 @@ void Worker::Loop::hand_back_leaving() {
 // Writes what stands, gives the lanes to whoever looks next.
 void Worker::Loop::release(std::span<HeldLane* const> lanes) {
   lanes_.progress();
-  const auto skipped = not_started();
+  const auto skipped = scheduler_.skipped();
   std::vector<LaneRow> rows;
   std::vector<const LaneRow*> pointers;
   rows.reserve(lanes.size());
@@ -578,13 +569,6 @@ void Worker::Loop::drop(feed::Slice slice) {
     scheduler_.forget(one.key);
     claimed = claimed_.erase(claimed);
   }
-  std::erase_if(postponed_, [&](const Postponed& one) {
-    const auto& row = one.selected.job->row();
-    if (row.lane != slice) return false;
-    scheduler_.ended(row);
-    scheduler_.forget(one.selected.job->key());
-    return true;
-  });
   scheduler_.drop_lane(slice);
   if (connected_) {
     for (auto& reader : connected_->readers) reader.remove(slice);
@@ -602,19 +586,6 @@ void Worker::Loop::refresh_controls() {
   database_time_ = controls.now;
   database_time_at_ = to_.clock.now();
   scheduler_.set_controls(controls, static_cast<int>(lanes_.size()), options_.lanes);
-}
-
-// Per class, beyond which place there are rows that were read, are not started, and that no
-// position covers.
-Skipped Worker::Loop::not_started() const {
-  auto places = scheduler_.skipped();
-  for (const auto& one : postponed_) {
-    const auto& row = one.selected.job->row();
-    auto& place = places[static_cast<std::size_t>(row.job_class)];
-    const Cursor before{row.at.xid, row.at.id - 1};
-    place = place ? std::min(*place, before) : before;
-  }
-  return places;
 }
 
 core::WallTime Worker::Loop::database_now() const {
@@ -795,6 +766,8 @@ bool Worker::Loop::read_windows() {
     auto& reader = connected_->readers[static_cast<std::size_t>(c)];
     if (!reader.has_window() || !scheduler_.has_room(c)) continue;
     const auto delivery = reader.step();
+    // However long some of it has to wait, positions go on.
+    if (lanes_.unfinished(c) >= kMostReads) scheduler_.uncouple(c);
     auto& batch = lanes_.read(c, delivery.after, delivery.slices);
     worked |= take_rows(delivery.rows, &batch) || reader.has_window();
   }
@@ -819,28 +792,17 @@ void Worker::Loop::ask_for_tokens() {
 
 bool Worker::Loop::claim() {
   const auto now = to_.clock.now();
-  for (auto one = postponed_.begin(); one != postponed_.end();) {
-    if (one->until > now) {
-      ++one;
-      continue;
-    }
-    scheduler_.put_back(std::move(one->selected));
-    one = postponed_.erase(one);
-  }
   // Until its end is committed a job stays in the journal, whose size this bounds.
-  if (scheduler_.ready() == 0 || claimed_.size() >= options_.max_in_flight) return false;
-  std::unordered_map<feed::Slice, std::size_t> added;
+  if (scheduler_.ready() + scheduler_.waiting() == 0) return false;
+  if (claimed_.size() >= options_.max_in_flight) return false;
   Room room;
   room.jobs = std::min(kLargestClaim, options_.max_in_flight - claimed_.size());
   room.pool = executor_.room();
   room.bytes = kLargePayloads;
   room.lane = [&](feed::Slice slice) {
     const auto* lane = lanes_.find(slice);
-    if (!lane) return false;
-    auto& count = added[slice];
-    if (lane->open.size() + lane->unsettled.size() + count >= kMostOpen) return false;
-    ++count;
-    return true;
+    if (!lane) return std::size_t{0};
+    return kMostOpen - std::min(kMostOpen, lane->open.size() + lane->unsettled.size());
   };
   for (auto& one : scheduler_.select(now, std::move(room))) {
     auto claim = std::make_unique<Claim>();
@@ -873,19 +835,17 @@ void Worker::Loop::fetch_payloads() {
   }
 }
 
-// What was selected and not journalled stands in the table as before.
+// What was selected and not journalled goes back: the positions may have passed it already.
 void Worker::Loop::give_up_claiming() {
-  for (const auto& claim : claiming_) {
-    scheduler_.ended(claim->row());
-    scheduler_.forget(claim->job->key());
+  for (const auto& claim : std::exchange(claiming_, {})) {
+    scheduler_.put_back({std::move(claim->job), claim->kind});
   }
-  claiming_.clear();
 }
 
 // The commit of the journal is what makes starting lawful.
 void Worker::Loop::write_journal() {
   lanes_.progress();
-  const auto skipped = not_started();
+  const auto skipped = scheduler_.skipped();
   std::map<feed::Slice, LaneRow> rows;
   std::vector<UniqueStart> unique;
   for (const auto& claim : claiming_) {
@@ -947,17 +907,12 @@ void Worker::Loop::write_journal() {
   if (unmarked.empty()) return;
   // Replaced or cancelled, or only locked by somebody who may yet do so: these are tried again.
   for (auto& one : locked) {
-    postponed_.push_back({to_.clock.now() + kPutBackDelay, std::move(one)});
+    scheduler_.put_back(std::move(one), to_.clock.now() + kPutBackDelay);
   }
   const auto still = connected_->session.jobs->still(unmarked);
-  std::erase_if(postponed_, [&](const Postponed& one) {
-    const auto key = one.selected.job->key();
-    const bool asked = std::find(unmarked.begin(), unmarked.end(), key) != unmarked.end();
-    if (!asked || std::find(still.begin(), still.end(), key.id) != still.end()) return false;
-    scheduler_.ended(one.selected.job->row());
-    scheduler_.forget(key);
-    return true;
-  });
+  for (const auto& key : unmarked) {
+    if (std::find(still.begin(), still.end(), key.id) == still.end()) scheduler_.remove(key.id);
+  }
 }
 
 void Worker::Loop::save_if_due() {
@@ -966,7 +921,7 @@ void Worker::Loop::save_if_due() {
   next_save_ = now + options_.save_interval;
   lanes_.progress();
   std::vector<LaneRow> rows;
-  const auto skipped = not_started();
+  const auto skipped = scheduler_.skipped();
   for (const auto& [slice, lane] : lanes_) {
     if (lane.row.epoch < 0) continue;
     if (lanes_.moved(lane) || lane.row.skipped != skipped) {
@@ -1057,8 +1012,8 @@ void Worker::Loop::watch_handlers() {
 
 // Nothing is due, nothing runs, and everything committed was looked at.
 bool Worker::Loop::is_empty() {
-  if (!claims_.empty() || !finisher_.idle() || scheduler_.ready() > 0 || !postponed_.empty() ||
-      scheduler_.waiting() > 0 || due_incomplete_ || !idle_look_ || lanes_.empty()) {
+  if (!claims_.empty() || !finisher_.idle() || scheduler_.ready() > 0 || scheduler_.waiting() > 0 ||
+      scheduler_.has_left() || due_incomplete_ || !idle_look_ || lanes_.empty()) {
     return false;
   }
   for (const auto& reader : connected_->readers) {

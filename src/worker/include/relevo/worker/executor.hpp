@@ -112,8 +112,8 @@ class Executor {
   void add_thread();
   void run_thread(std::shared_ptr<Slot> slot);
   std::vector<Claim*> take(Slot& slot);
-  void run_claims(Slot& slot, std::span<Claim* const> claims, std::vector<Ended>& ended);
-  void run_batch(Slot& slot, std::span<Claim* const> claims, std::vector<Ended>& ended);
+  void run_claims(Slot& slot, std::span<Claim* const> claims);
+  void run_batch(Slot& slot, std::span<Claim* const> claims);
   Ended run_single(Claim& claim, UnitSource& units, Judge& judge);
   static void conclude(std::span<Claim* const> claims, std::vector<Ended>& ended, RunUnit& unit,
                        Judge& judge);
@@ -121,7 +121,7 @@ class Executor {
   void post(std::vector<Ended>& ended);
   std::vector<Ended> call_batch(Slot& slot, std::span<Claim* const> claims);
   std::vector<Claim*> begin(Slot& slot, std::span<Claim* const> claims);
-  bool leave(Slot& slot);
+  bool leave(Slot& slot, std::vector<Ended> results);
 
   const Options options_;
   const std::function<std::unique_ptr<UnitSource>()> units_;

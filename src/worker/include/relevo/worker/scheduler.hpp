@@ -7,6 +7,9 @@
 // endpoint that is down) wait aside, a hundred a cause; what is beyond that is left in the table
 // and only the place is remembered where to read again (refill), so memory stays bounded.
 //
+// A row that was offered is never lost: until it is selected either the position of its batch
+// stands before it, or skipped() does, or it has a run_at, by which the due index shows it again.
+//
 // One thread. Borrows the registry for its life.
 #pragma once
 
@@ -42,6 +45,7 @@ struct ReadBatch {
 struct Selected {
   std::unique_ptr<JobRecord> job;
   const KindEntry* kind = nullptr;  // nullptr: no handler here
+  std::uint64_t sequence = 0;       // its place in the order of arrival; 0: before all others
 };
 
 // Where rows were left that may be read now.
@@ -54,10 +58,10 @@ struct Refill {
 };
 
 struct Room {
-  std::size_t jobs = 0;                   // in all
-  std::size_t pool = 0;                   // for handlers of this process
-  std::size_t bytes = 0;                  // of large payloads
-  std::function<bool(feed::Slice)> lane;  // whether the lane's journal takes one more
+  std::size_t jobs = 0;                          // in all
+  std::size_t pool = 0;                          // for handlers of this process
+  std::size_t bytes = 0;                         // of large payloads
+  std::function<std::size_t(feed::Slice)> lane;  // claims that the lane's journal takes
 };
 
 class Scheduler {
@@ -71,8 +75,8 @@ class Scheduler {
 
   // The next jobs to start, each counted as running until ended().
   std::vector<Selected> select(core::BootTime now, Room room);
-  // Puts a selected job back: its unique row was locked.
-  void put_back(Selected selected);
+  // Puts a selected job back that was not started; not before `until`.
+  void put_back(Selected selected, core::BootTime until = {});
   // A run is over, or was never begun: frees what it held. Its row stays known, and is not taken in
   // again, until forget() says that its end was committed.
   void ended(const JobRow& row);
@@ -89,9 +93,11 @@ class Scheduler {
   void refilled(const Refill& refill, const JobRows& rows, std::optional<Cursor> scanned_to);
   // Rows of a class beyond this place were left by the holder before.
   void skip_from(int job_class, Cursor after);
-  // Per class, beyond which place there are rows that no read position covers: left in the table,
-  // waiting aside, or ready again after that.
+  // Per class, beyond which place rows are left in the table, or kept here without a batch.
   Skipped skipped() const;
+  // Lets the positions of a class go on, however long what is ready has to wait: its places are
+  // remembered one by one instead.
+  void uncouple(int job_class);
 
   // Takes a job that is not running out, as it was cancelled; nullopt: it is not here.
   std::optional<JobKey> remove(JobId id);
@@ -102,10 +108,13 @@ class Scheduler {
   bool knows(JobId id) const { return known_.contains(id); }
   bool is_running(JobId id) const;
   std::size_t ready() const { return ready_; }
-  std::size_t waiting() const { return waiting_; }
+  std::size_t waiting() const { return waiting_ + postponed_.size(); }
+  // Whether rows were left in the table.
+  bool has_left() const { return !refills_.empty() || reading_; }
   std::size_t bytes() const { return bytes_; }
-  // When a bucket that jobs wait for should be asked again; nullopt: none.
-  std::optional<core::BootTime> next_token_time() const;
+  // When a bucket that jobs wait for should be asked again, or a job that was put back may be
+  // tried; nullopt: none.
+  std::optional<core::BootTime> next_time() const;
 
  private:
   struct Item {
@@ -113,10 +122,11 @@ class Scheduler {
     const KindEntry* kind = nullptr;
     ReadBatch* batch = nullptr;
     std::uint64_t sequence = 0;
+    bool holds_key = false;  // waits for another cause, and nobody of its key may pass it
   };
 
   struct TenantQueue {
-    std::map<int, std::deque<Item>, std::greater<>> by_priority;
+    std::map<int, std::deque<Item>, std::greater<>> by_priority;  // each in order of arrival
     std::size_t size = 0;
     double virtual_time = 0;
     int weight = 1;
@@ -128,6 +138,7 @@ class Scheduler {
     std::set<std::pair<double, std::string>> active;  // by virtual time
     double virtual_time = 0;
     std::size_t size = 0;
+    std::size_t bytes = 0;
     std::uint64_t picks = 0;
   };
 
@@ -137,11 +148,18 @@ class Scheduler {
     int turn = 0;
   };
 
-  // One cause that holds jobs up.
-  struct Blocked {
+  // What holds jobs up. pause: which pause, when that is the reason, since several may be of one
+  // queue.
+  struct Cause {
     Scope scope = Scope::kAll;
     std::string value;
-    std::deque<Item> waiting;
+    std::string pause;
+
+    friend auto operator<=>(const Cause&, const Cause&) = default;
+  };
+
+  struct Blocked {
+    std::deque<Item> waiting;      // in order of arrival
     Skipped left;                  // in the table, per class
     std::optional<JobId> left_id;  // of a key: the same in the order of its own index
 
@@ -156,56 +174,85 @@ class Scheduler {
     core::BootTime ask_at{};
   };
 
-  struct Limit {
-    int most = 0;
-    int running = 0;
+  struct Reading {
+    Cause cause;
+    Refill refill;
   };
 
-  using ScopeKey = std::pair<Scope, std::string>;
+  struct Postponed {
+    core::BootTime until{};
+    Item item;
+  };
 
   Group& group_of(const KindEntry* kind);
-  std::optional<ScopeKey> obstacle(const Item& item, core::BootTime now, bool starting);
-  std::optional<ScopeKey> overflow(const Item& item);
-  void make_ready(Item item, bool first);
-  void set_aside(Item item, ScopeKey cause);
-  void leave(const JobRow& row, const ScopeKey& cause);
-  void leave(Scope scope, const std::string& value, int job_class, Cursor before);
+  const ReadyClass* remote_class(const std::string& pattern, int job_class) const;
+  std::size_t group_buffer() const;
+  bool is_stale(const JobRow& row) const;
+  std::optional<Cause> obstacle(const Item& item, core::BootTime now);
+  std::optional<Cause> behind(const JobRow& row, const KindEntry* kind) const;
+  std::optional<Cause> overflow(const JobRow& row, const KindEntry* kind) const;
+  void keep(Item item, Cause why);
+  void make_ready(Item item);
+  void set_aside(Item item, const Cause& cause);
+  void leave(const JobRow& row, const Cause& cause);
+  void leave(const Cause& cause, int job_class, Cursor from);
   std::optional<Item> pop(Group& group, int job_class);
   std::optional<Item> pick(Group& group);
-  void settle_batch(Item& item);
-  void release(const ScopeKey& cause, std::size_t most);
-  void consider_refill(const ScopeKey& key);
-  bool paused(const JobRow& row, ScopeKey& cause) const;
-  bool is_full(const ScopeKey& cause) const;
+  void select_from(const KindEntry* owner, Group& group, core::BootTime now, const Room& room,
+                   std::vector<Selected>& selected, std::size_t& bytes,
+                   std::map<feed::Slice, std::size_t>& taken);
+  void uncouple(Item& item);
+  void remember(const Item& item);
+  void let_go(Item& item);
   void drop(Item& item);
+  void release(const Cause& cause, std::size_t most);
+  void release_key(const std::string& key);
+  void release_queue(std::string_view queue);
+  void hold_up(Item item, const Cause& cause);
+  void make_way(Blocked& blocked, const Item& item, const Cause& cause);
+  void give_back(Item& item, const Cause& cause);
+  void pass_on(const JobRow& row, Scope but);
+  std::size_t free_of_queue(std::string_view queue) const;
+  std::size_t free_of_key(const std::string& key, const KindEntry* kind) const;
+  bool may_read(const Cause& cause, const Blocked& blocked, int job_class) const;
+  std::optional<Cause> pause_of(const JobRow& row) const;
+  bool is_paused(const Cause& cause) const;
+  bool is_full(const Cause& cause, JobId id) const;
+  void take_of_key(const Cause& cause, const Refill& refill, const JobRows& rows,
+                   std::optional<Cursor> scanned_to);
   bool take_token(const std::string& key, core::BootTime now);
-  void start(const Item& item);
-  void erase_if_empty(std::map<ScopeKey, Blocked>::iterator blocked);
+  void start(const JobRow& row);
+  void erase_if_empty(std::map<Cause, Blocked>::iterator blocked);
   template <class Keep>
-  void filter_ready(Keep keep);
+  void filter(Keep keep);
 
   const Registry& registry_;
   std::map<const KindEntry*, std::unique_ptr<Group>> groups_;  // nullptr: handlers of this process
-  std::map<ScopeKey, Blocked> blocked_;
-  std::set<ScopeKey> refills_;
-  std::unordered_map<JobId, Token> known_;  // ready, waiting aside or running
+  std::map<Cause, Blocked> blocked_;
+  std::set<Cause> refills_;  // of which rows were left
+  Cause last_refill_;
+  std::optional<Reading> reading_;
+  std::deque<Postponed> postponed_;
+  std::array<std::multiset<Cursor>, kClasses> places_;  // of what is kept here without a batch
+  std::unordered_map<JobId, Token>
+      known_;  // ready, waiting aside, running or about to be forgotten
   std::unordered_map<JobId, Token> running_;
   // Of those that run: class and place of a row that has changed since, to be read afterwards.
   std::unordered_map<JobId, std::pair<int, Cursor>> changed_;
   std::unordered_map<std::string, int> key_running_;
-  std::map<std::string, Limit, std::less<>> queue_limits_;
+  std::unordered_map<std::string, int> key_held_;
+  std::map<std::string, int, std::less<>> queue_running_;
+  std::map<std::string, int, std::less<>> queue_limits_;
   std::unordered_map<std::string, Bucket> buckets_;
   std::vector<QueueState> pauses_;
   std::map<std::string, int, std::less<>> weights_;
-  // Ready jobs that belong to no read: the position may have passed them.
-  std::array<std::multiset<Cursor>, kClasses> uncovered_;
   std::map<std::pair<int, std::string>, std::size_t> tenant_ready_;
-  std::array<std::size_t, kClasses> class_ready_{};
   std::size_t ready_ = 0;
   std::size_t waiting_ = 0;
   std::size_t bytes_ = 0;
+  std::size_t aside_bytes_ = 0;
   std::uint64_t sequence_ = 0;
-  core::BootTime now_{};
+  std::size_t rounds_ = 0;
 };
 
 }  // namespace relevo::worker

@@ -744,7 +744,7 @@ bool Worker::Loop::read_due() {
     due_incomplete_ |= !page.complete;
   }
   if (!due_incomplete_) {
-    const auto in = jobs.next_due();
+    const auto in = jobs.next_due(due_);
     next_due_ = to_.clock.now() + std::clamp<milliseconds>(in.value_or(10s), 1ms, 10s);
   }
   return read;

@@ -297,6 +297,18 @@ std::string_view scope_name(worker::Scope scope) {
   return "all";
 }
 
+struct DueColumns {
+  std::vector<std::string> times;
+  std::vector<std::int64_t> ids;
+
+  explicit DueColumns(std::span<const worker::DueCursor, worker::kClasses> cursors) {
+    for (const auto& cursor : cursors) {
+      times.push_back(cursor.run_at ? time_text(*cursor.run_at) : "-infinity");
+      ids.push_back(cursor.id);
+    }
+  }
+};
+
 class RunUnit final : public worker::RunUnit {
  public:
   RunUnit(Connection& connection, const std::string& worker)
@@ -533,8 +545,11 @@ worker::DuePage JobReader::due(int job_class, const worker::DueCursor& after,
   return page;
 }
 
-std::optional<milliseconds> JobReader::next_due() {
-  const auto result = connection_->run(statements::kJobNextDue);
+std::optional<milliseconds> JobReader::next_due(
+    std::span<const worker::DueCursor, worker::kClasses> after) {
+  const DueColumns columns(after);
+  const auto result = connection_->run(statements::kJobNextDue,
+                                       Params().add_array(columns.times).add_array(columns.ids));
   if (result.is_null(0, 0)) return std::nullopt;
   return milliseconds(result.int8(0, 0));
 }
@@ -681,7 +696,7 @@ JobReader::SweepPage JobReader::sweep(JobId after, const SweepBounds& bounds,
   }
   const auto result = connection_->run(
       statements::kJobSweep,
-      Params().add(after).add_array(snapshots).add_array(times).add_array(ids).add(mask_).add_array(
+      Params().add(after).add_array(snapshots).add_array(due.times).add_array(due.ids).add(mask_).add_array(
           lanes));
   SweepPage page;
   for (int i = 0; i < result.rows(); ++i) {

@@ -48,7 +48,7 @@ SELECT expect(format($$EXECUTE job_late(1::smallint, '{%s}', %L, 50000, 15, %L)$
 SELECT expect(format($$EXECUTE job_due(%s::smallint, '-infinity', -1, 15, %L)$$, c, :'all'), '^job$', '^job_due$', 2000) FROM generate_series(0, 2) c;
 SELECT expect(format($$EXECUTE job_due(1::smallint, %L, 5, 15, %L)$$, now() - interval '50 s', :'all'), '^job$', '^job_due$', 2000);
 SELECT expect(format($$EXECUTE job_due(1::smallint, %L, 5, 15, %L)$$, now(), :'all'), '^job$', '^job_due$', 0);
-SELECT expect('EXECUTE job_next_due', '^job$', '^job_due$', 3);
+SELECT expect($$EXECUTE job_next_due('{-infinity,-infinity,-infinity}', '{-1,-1,-1}')$$, '^job$', '^job_due$', 3);
 SELECT expect(format($$EXECUTE job_scan(1::smallint, %L, 50000, 'kind', 'k1*', 15, %L)$$, :'x', :'all'), '^job$', '^job_feed$', 2000);
 SELECT expect(format($$EXECUTE job_of_key('c6', 0, 15, %L)$$, :'all'), '^job$', '^job_key$', 110);
 SELECT expect(format('EXECUTE job_payloads(%L)', :'ids'), '^job$', '^job_pkey$', 500);

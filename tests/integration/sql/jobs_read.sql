@@ -110,13 +110,13 @@ SELECT assert.equal(kinds(format($$EXECUTE job_due(1::smallint, %L, %s, 0, '{0}'
 SELECT assert.that((r ->> 'run_at')::timestamptz = (job(id_of('d3'))).run_at AND (r ->> 'id')::bigint = id_of('d3') AND r ->> 'lane' IS NULL AND (r ->> 'token')::int = 4, 'how far') FROM last_row($$EXECUTE job_due(1::smallint, '-infinity', -1, 0, '{0}')$$) r;
 SELECT assert.equal(kinds($$EXECUTE job_due(0::smallint, '-infinity', -1, 0, '{0}')$$), 'high', 'high');
 SELECT assert.equal(kinds($$EXECUTE job_due(2::smallint, '-infinity', -1, 0, '{0}')$$), 'low', 'low');
-EXECUTE job_next_due \gset
+EXECUTE job_next_due(ARRAY[now(), now(), now()], '{-1,-1,-1}') \gset
 SELECT assert.that(:wait_ms BETWEEN 3590000 AND 3600000, 'the next to be due');
 INSERT INTO relevo.job (kind, priority, run_at) VALUES ('soon', -1, now() + interval '1 min');
-EXECUTE job_next_due \gset
+EXECUTE job_next_due(ARRAY[now(), now(), now()], '{-1,-1,-1}') \gset
 SELECT assert.that(:wait_ms BETWEEN 50000 AND 60000, 'the next to be due, of any class');
 DELETE FROM relevo.job WHERE run_at > now();
-SELECT assert.that(count(*) = 1 AND min(r ->> 'wait_ms') IS NULL, 'none') FROM rows_of('EXECUTE job_next_due') r;
+SELECT assert.that(count(*) = 1 AND min(r ->> 'wait_ms') IS NULL, 'none') FROM rows_of($$EXECUTE job_next_due(ARRAY[now(), now(), now()], '{-1,-1,-1}')$$) r;
 
 -- scans by what was in the way
 DELETE FROM relevo.job;

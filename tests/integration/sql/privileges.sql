@@ -59,7 +59,10 @@ INSERT INTO call (name, arguments) VALUES
   ('lanes', ''), ('lane_take', $$('w', '1 min', 16, 16)$$), ('lane_retake', $$('w', '1 min', '{0}', '{9}')$$), ('lane_renew', $$('{0}', '{1}', 'w', '1 min')$$),
   ('lane_release', $$('{0}', '{9}', '{1}')$$), ('lane_journal', $$('{0}', '{1}', '{1}', '{"{1,1,0,-1,0,1,1,0,-1,0,1,1,0,-1,0}"}', '{"{}"}', '{"{}"}', '{[]}', '{0}', '{1}', '{0}')$$),
   ('lane_settle', $$(0::smallint, 1, 1, true, 3, '1 s', 'w')$$), ('lane_fence', $$('{0}', '{1}')$$), ('job_page', $$(1::smallint, '0', -1, '9000000000', pg_current_snapshot(), 15, '{0,1}')$$),
-  ('job_late', $$(1::smallint, '{3}', '0', -1, 15, '{0,1}')$$), ('job_due', $$(1::smallint, '-infinity', -1, 15, '{0,1}')$$), ('job_next_due', ''),
+  ('job_late', $$(1::smallint, '{3}', '0', -1, 15, '{0,1}')$$), ('job_due', $$(1::smallint, '-infinity', -1, 15, '{0,1}')$$), ('job_next_due', $$('{-infinity,-infinity,-infinity}', '{-1,-1,-1}')$$),
+  ('job_count', $$('{"kind": "k"}')$$), ('job_edit', $$(1, '{"priority": 1}')$$), ('job_edit_waiting', $$('{0}', '{1}', 1)$$), ('job_operation', '(1)'),
+  ('job_enqueue', $$('k', '{}', 'default', NULL, 0, NULL, 'keep', NULL, NULL, NULL, NULL, NULL, NULL, '{}')$$), ('lane_holders', ''), ('queues_running', ''),
+  ('queue_concurrency', $$('q', 3)$$), ('rate_set', $$('r', 1, 1)$$), ('rates', ''), ('schedule_figures', ''), ('tenant_weight_set', $$('t', 2)$$),
   ('job_scan', $$(1::smallint, '0', -1, 'queue', 'default', 15, '{0,1}')$$), ('job_of_key', $$('k', 0, 15, '{0,1}')$$), ('job_payloads', $$('{1}')$$),
   ('job_finish', $$('{1}', '{0}')$$), ('job_finish_full', $$('{1}', '{0}', '{completed}', '{1}', '{NULL}', 'w', '{1}', '{1}', '{NULL}')$$),
   ('job_fail', $$('{1}', '{0}', '{1}', '{1000}', '{0}', '{no}', 'w', '{1}')$$), ('job_crashed', $$('{1}', '{0}', 3, '{1000}', '{no}', 'w', '{1}')$$), ('job_still', $$('{1}', '{0}')$$),
@@ -75,7 +78,7 @@ INSERT INTO call (name, arguments) VALUES
   ('message_redriven', $$('{1}', 'p')$$), ('message_drop', $$('{1}', 'p', 'why')$$), ('message_to_redrive', $$('s')$$), ('message_done', '(1)'), ('message_park_again', $$(1, 'no', 2, 'rejected')$$), ('inbox_withdraw', $$('s', 'e', '2026-11-22')$$),
   ('database_time', ''), ('schedule_run', $$('s')$$), ('schedules_remove_configured', $$('{s}')$$), ('unit_publish', $$('t', 'i', 'e', '{}', '{}', NULL, NULL)$$), ('unit_enqueue', $$('k', '{}', 'q', NULL, 0, NULL, 'keep', NULL, NULL, NULL, NULL, '{}')$$),
   ('unit_audit', $$('p', 'do', 't', 'i', 'a', 'b', NULL, NULL, '{}')$$), ('unit_enqueue_many', $$('[{"kind": "k"}]')$$), ('message_counts', '');
-UPDATE call SET roles = 'worker' WHERE name ~ '^(lane|job|message|queue|schedule|tenant|inbox|tidy|take_tokens|unit|database)';
+UPDATE call SET roles = 'worker' WHERE name ~ '^(lane|job|message|queue|schedule|tenant|inbox|tidy|take_tokens|unit|database|rate)';
 UPDATE call SET roles = 'relay worker' WHERE name IN ('probe', 'next_tick', 'tick_by_ids', 'prune_ticks', 'server', 'heartbeat', 'replica_gone', 'replicas_alive');
 GRANT SELECT ON call TO PUBLIC;
 SELECT assert.equal((SELECT string_agg(name, ' ' ORDER BY name) FROM call), (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements WHERE name NOT IN ('publish', 'system_identifier')), 'statements tried here');

@@ -66,13 +66,14 @@ UNION ALL
  FROM q ORDER BY q.run_at DESC, q.id DESC LIMIT 1);
 
 -- name: job_next_due
--- Milliseconds until the first job with a later time is due; NULL: there is none.
+-- Milliseconds until the first job beyond the due cursor is due; NULL: there is none. Per class, $1 run_at and $2 id scanned last. By the cursor,
+-- not by the clock: a job that falls due between job_due and this statement must not be passed over.
 SELECT min(greatest(0, ceil(extract(epoch FROM m.run_at - clock_timestamp()) * 1000)))::int8 AS wait_ms
-FROM unnest('{0,1,2}'::smallint[]) c (class)
+FROM unnest('{0,1,2}'::smallint[], $1::timestamptz[], $2::bigint[]) c (class, run_at, id)
 CROSS JOIN LATERAL (
   SELECT w.run_at FROM relevo.job w
-  WHERE w.class = c.class AND w.state = 0 AND w.run_at IS NOT NULL AND w.run_at > (SELECT clock_timestamp())
-  ORDER BY w.run_at LIMIT 1) m;
+  WHERE w.class = c.class AND w.state = 0 AND w.run_at IS NOT NULL AND (w.run_at, w.id) > (c.run_at, c.id)
+  ORDER BY w.run_at, w.id LIMIT 1) m;
 
 -- name: job_scan
 -- $1 class, $2 xid and $3 id scanned last, $4 scope (queue, kind, rate, tenant, all), $5 its value (a kind may end in *), $6 mask, $7 lanes held.

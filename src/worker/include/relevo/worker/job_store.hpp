@@ -133,8 +133,9 @@ class JobReader {
 
   virtual DuePage due(int job_class, const DueCursor& after,
                       std::span<const feed::Slice> lanes) = 0;
-  // Time until the next job becomes due; nullopt: none waits.
-  virtual std::optional<std::chrono::milliseconds> next_due() = 0;
+  // Time until the first job beyond these places, per class, becomes due; nullopt: none waits.
+  virtual std::optional<std::chrono::milliseconds> next_due(
+      std::span<const DueCursor, kClasses> after) = 0;
   virtual ScanPage scan(int job_class, Cursor after, Scope scope, const std::string& value,
                         std::span<const feed::Slice> lanes) = 0;
   virtual JobRows of_key(const std::string& key, JobId after,

@@ -79,7 +79,8 @@ class JobReader final : public worker::JobReader {
 
   worker::DuePage due(int job_class, const worker::DueCursor& after,
                       std::span<const feed::Slice> lanes) override;
-  std::optional<std::chrono::milliseconds> next_due() override;
+  std::optional<std::chrono::milliseconds> next_due(
+      std::span<const worker::DueCursor, worker::kClasses> after) override;
   worker::ScanPage scan(int job_class, worker::Cursor after, worker::Scope scope,
                         const std::string& value, std::span<const feed::Slice> lanes) override;
   worker::JobRows of_key(const std::string& key, worker::JobId after,

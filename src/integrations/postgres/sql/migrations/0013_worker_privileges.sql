@@ -59,8 +59,18 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON relevo.replica TO relevo_worker;
     GRANT SELECT, INSERT, UPDATE, DELETE ON relevo.job, relevo.job_batch, relevo.unique_hold, relevo.job_signal, relevo.job_operation,
       relevo.queue_state, relevo.tenant_weight, relevo.bucket, relevo.schedule, relevo.dead_message TO relevo_worker;
-    GRANT SELECT, INSERT ON relevo.job_history, relevo.job_attempt, relevo.inbox TO relevo_worker;
+    GRANT SELECT, INSERT ON relevo.job_history, relevo.job_attempt TO relevo_worker;
+    GRANT SELECT, INSERT, DELETE ON relevo.inbox TO relevo_worker;   -- a snoozed message leaves the inbox again
+    GRANT SELECT, INSERT (actor, action, subject_type, subject_id, from_state, to_state, reason, tenant, details)
+      ON relevo.audit_log TO relevo_worker;
+    -- a handler publishes events
+    GRANT INSERT (event_id, aggregate_type, aggregate_id, event_type, topic, tenant, content_type, payload, headers, created_at)
+      ON relevo.outbox TO relevo_worker;
     GRANT EXECUTE ON FUNCTION
+      relevo.event_is_valid(text, text, text, text, text, text, int, jsonb),
+      relevo.event_problem(text, text, text, text, text, text, int, jsonb),
+      relevo.outbox_row_is_valid(text, text, text, text, text, text, bytea, jsonb),
+      relevo.publish(text, text, text, jsonb, jsonb, text, text, uuid, bytea),
       relevo.next_tick(), relevo.prune_ticks(), relevo.tidy_jobs(interval, interval),
       relevo.job_is_valid(text, text, int, text, text, text, text, jsonb, jsonb, timestamptz, int, interval),
       relevo.job_problem(text, text, int, text, text, text, text, jsonb, jsonb, timestamptz, int, interval),
@@ -76,6 +86,8 @@ BEGIN
       relevo.pause(text, text), relevo.resume(text, text), relevo.set_queue_concurrency(text, int), relevo.set_rate(text, float8, float8),
       relevo.set_tenant_weight(text, int), relevo.take_tokens(text[], int[]),
       relevo.schedule_put(text, text, text, interval, timestamptz, text, text, jsonb, int, jsonb, text, int, text),
+      relevo.edit_problem(relevo.job, jsonb), relevo.apply_edit(bigint, jsonb), relevo.edit_job(bigint, jsonb),
+      relevo.edit_waiting(smallint[], bigint[], bigint),
       relevo.schedule_remove(text), relevo.schedule_pause(text), relevo.schedule_resume(text),
       relevo.schedule_fire(text, timestamptz, timestamptz, timestamptz[]) TO relevo_worker;
   END IF;
@@ -89,4 +101,4 @@ END $$;
 
 DO $$ BEGIN PERFORM relevo.grant_privileges(); END $$;
 
-UPDATE relevo.schema SET version = 10;
+UPDATE relevo.schema SET version = 13;

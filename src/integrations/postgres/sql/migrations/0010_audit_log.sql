@@ -27,12 +27,4 @@ END $$;
 CREATE TRIGGER audit_log_is_append_only BEFORE UPDATE ON relevo.audit_log
   FOR EACH STATEMENT EXECUTE FUNCTION relevo.refuse_audit_change();
 
-REVOKE ALL ON FUNCTION relevo.refuse_audit_change() FROM PUBLIC;
-DO $$ BEGIN
-  IF to_regrole('relevo_worker') IS NOT NULL THEN
-    GRANT SELECT, INSERT (actor, action, subject_type, subject_id, from_state, to_state, reason, tenant, details)
-      ON relevo.audit_log TO relevo_worker;
-  END IF;
-END $$;
-
-UPDATE relevo.schema SET version = 11;
+UPDATE relevo.schema SET version = 10;

@@ -124,13 +124,4 @@ BEGIN
   RETURN done;
 END $$;
 
-REVOKE ALL ON FUNCTION relevo.edit_problem(relevo.job, jsonb), relevo.apply_edit(bigint, jsonb), relevo.edit_job(bigint, jsonb),
-  relevo.edit_waiting(smallint[], bigint[], bigint) FROM PUBLIC;
-DO $$ BEGIN
-  IF to_regrole('relevo_worker') IS NOT NULL THEN
-    GRANT EXECUTE ON FUNCTION relevo.edit_problem(relevo.job, jsonb), relevo.apply_edit(bigint, jsonb), relevo.edit_job(bigint, jsonb),
-      relevo.edit_waiting(smallint[], bigint[], bigint) TO relevo_worker;
-  END IF;
-END $$;
-
-UPDATE relevo.schema SET version = 13;
+UPDATE relevo.schema SET version = 12;

@@ -1,0 +1,11 @@
+-- What a person and a redrive need to know of a dead message beside the record itself: of what kind its failure is, since when, and the
+-- record's own time (by it a redrive finds the event's day in the inbox).
+
+ALTER TABLE relevo.dead_message
+  ADD COLUMN error_class     text COLLATE "C" NOT NULL DEFAULT 'rejected',
+  ADD COLUMN record_time     timestamptz NOT NULL DEFAULT clock_timestamp(),
+  ADD COLUMN first_failed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  ADD CONSTRAINT dead_message_error_class_is_known CHECK (error_class IN ('undecodable', 'unknown_type', 'rejected', 'exhausted'));
+CREATE INDEX dead_message_to_redrive ON relevo.dead_message (subscription, id) WHERE redriven_at IS NOT NULL;
+
+UPDATE relevo.schema SET version = 11;

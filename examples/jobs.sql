@@ -38,12 +38,12 @@ FROM shop.kinds, shop.sources s;
 
 -- At the end.
 CREATE VIEW shop.summary AS
-SELECT 'jobs (relevo.job_history)'
-UNION ALL
-SELECT format('  %-17s %s completed, %s waiting, %s failed', kind, done, open, failed) FROM shop.kinds
-UNION ALL
-SELECT format('  asked for by      %s customers, %s messages of %s paid orders, %s ticks; Python answered %s calls',
-              customers, messages, paid_orders, ticks, answers) FROM shop.sources;
+SELECT concat_ws(E'\n', 'jobs (relevo.job_history)',
+                 (SELECT string_agg(format('  %-17s %s completed, %s waiting, %s failed', kind, done, open, failed), E'\n' ORDER BY kind)
+                  FROM shop.kinds),
+                 format('  asked for by      %s customers, %s messages of %s paid orders, %s ticks; Python answered %s calls',
+                        customers, messages, paid_orders, ticks, answers)) AS lines
+FROM shop.sources;
 
 -- Empty when everything that was asked for is done, once.
 CREATE VIEW shop.faults AS

@@ -149,8 +149,8 @@ class Watcher {
     const auto written = database_.written();
     const auto all = arrived() + of_jobs_;
     std::string text = "written " + grouped(written) + "  arrived " + grouped(all) + "  behind " +
-                       grouped(std::max(written - all, std::int64_t{0})) +
-                       "  " + grouped(static_cast<std::int64_t>(rate + 0.5)) + "/s";
+                       grouped(std::max(written - all, std::int64_t{0})) + "  " +
+                       grouped(static_cast<std::int64_t>(rate + 0.5)) + "/s";
     std::int64_t duplicates = 0;
     for (auto& [topic, book] : books_) {
       text += "  " + book.kind().name + " p50 " + milliseconds(book.recent.percentile(0.5)) +

@@ -694,10 +694,13 @@ JobReader::SweepPage JobReader::sweep(JobId after, const SweepBounds& bounds,
     times.push_back(due.run_at ? timestamp(*due.run_at) : "-infinity");
     ids.push_back(due.id);
   }
-  const auto result = connection_->run(
-      statements::kJobSweep,
-      Params().add(after).add_array(snapshots).add_array(due.times).add_array(due.ids).add(mask_).add_array(
-          lanes));
+  const auto result = connection_->run(statements::kJobSweep, Params()
+                                                                  .add(after)
+                                                                  .add_array(snapshots)
+                                                                  .add_array(due.times)
+                                                                  .add_array(due.ids)
+                                                                  .add(mask_)
+                                                                  .add_array(lanes));
   SweepPage page;
   for (int i = 0; i < result.rows(); ++i) {
     if (!result.is_null(i, 1)) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
@@ -24,6 +25,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kLastEvents = 30s;
 constexpr auto kStragglers = 300ms;
+// What the handlers of jobs publish: counted, so that "behind" is right, and in no book.
+constexpr std::array kJobTopics{"outbox.event.customer", "outbox.event.points"};
 
 volatile std::sig_atomic_t ending = 0;
 
@@ -86,15 +89,15 @@ class Watcher {
 
   void watch() {
     auto shown = Clock::now();
-    auto before = arrived();
+    auto before = arrived() + of_jobs_;
     while (ending == 0) {
       read(2ms);
       const auto now = Clock::now();
       if (now - shown < screen_.interval()) continue;
       const std::chrono::duration<double> passed = now - shown;
-      show(static_cast<double>(arrived() - before) / passed.count());
+      show(static_cast<double>(arrived() + of_jobs_ - before) / passed.count());
       shown = now;
-      before = arrived();
+      before = arrived() + of_jobs_;
     }
   }
 
@@ -121,12 +124,19 @@ class Watcher {
     kafka::ReaderOptions options;
     options.client.bootstrap_servers = bootstrap;
     for (const auto& source : books::sources()) options.topics.push_back(source.kind.topic);
+    options.topics.insert(options.topics.end(), kJobTopics.begin(), kJobTopics.end());
     return options;
   }
 
   void read(std::chrono::milliseconds wait) {
-    if (const auto* record = reader_.poll(wait))
-      books_.at(std::string(record->topic)).enter(*record);
+    const auto* record = reader_.poll(wait);
+    if (record == nullptr) return;
+    const auto book = books_.find(std::string(record->topic));
+    if (book == books_.end()) {
+      ++of_jobs_;
+    } else {
+      book->second.enter(*record);
+    }
   }
 
   std::int64_t arrived() const {
@@ -137,9 +147,10 @@ class Watcher {
 
   void show(double rate) {
     const auto written = database_.written();
-    std::string text = "written " + grouped(written) + "  arrived " + grouped(arrived()) +
-                       "  behind " + grouped(std::max(written - arrived(), std::int64_t{0})) +
-                       "  " + grouped(static_cast<std::int64_t>(rate + 0.5)) + "/s";
+    const auto all = arrived() + of_jobs_;
+    std::string text = "written " + grouped(written) + "  arrived " + grouped(all) + "  behind " +
+                       grouped(std::max(written - all, std::int64_t{0})) + "  " +
+                       grouped(static_cast<std::int64_t>(rate + 0.5)) + "/s";
     std::int64_t duplicates = 0;
     for (auto& [topic, book] : books_) {
       text += "  " + book.kind().name + " p50 " + milliseconds(book.recent.percentile(0.5)) +
@@ -200,6 +211,7 @@ class Watcher {
   Screen screen_;
   books::Database database_;
   std::map<std::string, books::Books> books_;
+  std::int64_t of_jobs_ = 0;
   kafka::KafkaReader reader_;
 };
 

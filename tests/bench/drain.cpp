@@ -105,15 +105,14 @@ Drained drain(const Options& options, const Queue& queue, const DrainOptions& ho
   }
   const auto& first = samples.front();
   const auto tenth = how.jobs / 10;
-  const auto reached = [&](std::int64_t jobs) {
-    return *std::find_if(samples.begin(), samples.end(), [&](const auto& sample) {
-      return sample.ran >= std::min(jobs, how.jobs);
-    });
-  };
+  const auto from_last = std::find_if(samples.rbegin(), samples.rend() - 1,
+                                      [&](auto& sample) { return sample.ran <= how.jobs - tenth; });
+  const auto to_first = std::find_if(samples.begin(), samples.end() - 1,
+                                     [&](auto& sample) { return sample.ran >= first.ran + tenth; });
   result.rate = rate_between(first, end);
   result.rate_with_start = rate_between({begun, 0}, end);
-  result.rate_first = rate_between(first, reached(tenth + first.ran));
-  result.rate_last = rate_between(reached(how.jobs - tenth), samples.back());
+  result.rate_first = rate_between(first, *to_first);
+  result.rate_last = rate_between(*from_last, samples.back());
   const auto thousands = static_cast<double>(how.jobs - first.ran) / 1'000;
   const auto worker_cpu = cpu_after.workers - cpu_before.workers;
   result.worker_cpu_ms_per_1000 = worker_cpu * 1'000 / thousands;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <optional>
 #include <string_view>
 
@@ -120,14 +121,20 @@ constexpr Measurement kMeasurements[] = {
     {"future", measure_future}, {"limits", measure_limits},       {"consumer", measure_consumer},
 };
 
+// One that fails does not take the figures of the others with it.
 Json run_once(const Options& options) {
   Json run{{"others_busy", busy_share()}};
-  for (const auto& measurement : kMeasurements) {
-    if (!options.only.empty() && std::find(options.only.begin(), options.only.end(),
-                                           measurement.name) == options.only.end()) {
+  for (const auto& [name, measure] : kMeasurements) {
+    if (!options.only.empty() &&
+        std::find(options.only.begin(), options.only.end(), name) == options.only.end()) {
       continue;
     }
-    run.update(measurement.measure(options));
+    try {
+      run.update(measure(options));
+    } catch (const std::exception& error) {
+      say(std::string(name) + ": " + error.what());
+      run[std::string(name) + "_failed"] = error.what();
+    }
   }
   run["others_busy"] = std::max(run["others_busy"].get<double>(), busy_share());
   say(run.dump());
@@ -157,8 +164,10 @@ std::vector<std::string> job_measurements() {
 Json measure_jobs(const Options& options) {
   std::vector<Json> runs;
   for (int i = 0; i < options.runs; ++i) runs.push_back(run_once(options));
+  Json names;  // of all runs, since a measurement may have failed in some
+  for (const auto& run : runs) names.update(run);
   Json result{{"benchmark", "jobs"}, {"jobs", options.jobs}};
-  for (const auto& [name, figure] : runs.front().items()) {
+  for (const auto& [name, figure] : names.items()) {
     std::vector<Json> figures;
     for (const auto& run : runs) figures.push_back(run.value(name, Json(nullptr)));
     result[name] = figure.is_string() ? figure : middle(std::move(figures), name);
@@ -168,6 +177,11 @@ Json measure_jobs(const Options& options) {
   result["settings"].update(queue_settings());
   result["versions"] = peer_versions(options);
   return result;
+}
+
+bool has_failed(const Json& result) {
+  return std::any_of(result.items().begin(), result.items().end(),
+                     [](const auto& item) { return item.key().ends_with("_failed"); });
 }
 
 }  // namespace relevo::bench

@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
     if (!jobs->parsed()) result["settings"] = settings(options);
     result["versions"].update(versions(options));
     std::printf("%s\n", result.dump(2).c_str());
-    return 0;
+    return has_failed(result) ? 1 : 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bench: %s\n", error.what());
     return 1;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <csignal>
 #include <map>
 #include <memory>
@@ -369,11 +370,47 @@ class UntilStopped final : public worker::JobHandler {
   Ran& ran_;
 };
 
+// Shut at first; runs wait at it until it is opened.
+class Gate {
+ public:
+  void open() {
+    {
+      std::lock_guard lock(mutex_);
+      open_ = true;
+    }
+    opened_.notify_all();
+  }
+  void pass() {
+    std::unique_lock lock(mutex_);
+    opened_.wait_for(lock, 60s, [this] { return open_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool open_ = false;
+};
+
+class NoteBehindAGate final : public worker::JobHandler {
+ public:
+  NoteBehindAGate(Ran& ran, Gate& gate) : ran_(ran), gate_(gate) {}
+  worker::Outcome run(const worker::Job& job, worker::Context&) override {
+    ran_.note(job.id, job.payload);
+    gate_.pass();
+    return worker::done();
+  }
+
+ private:
+  Ran& ran_;
+  Gate& gate_;
+};
+
 class CliJobsWithAWorkerTest : public CliJobsTest {
  protected:
   CliJobsWithAWorkerTest() {
     registry_.add("note", std::make_unique<Note>(ran_));
     registry_.add("long", std::make_unique<UntilStopped>(ran_));
+    registry_.add("gate", std::make_unique<NoteBehindAGate>(ran_, gate_));
     postgres::ConnectOptions database;
     database.url = database_.url();
     worker_ = std::make_unique<JobWorker>(
@@ -382,7 +419,10 @@ class CliJobsWithAWorkerTest : public CliJobsTest {
         JobWorker::Ports{nullptr, registry_, metrics_, log_, core::system_clock(), {}});
     worker_->start();
   }
-  ~CliJobsWithAWorkerTest() override { worker_->stop(); }
+  ~CliJobsWithAWorkerTest() override {
+    gate_.open();
+    worker_->stop();
+  }
 
   bool has_run(const std::string& id) {
     return eventually(20s, [&] { return !ran_.payloads(std::stoll(id)).empty(); });
@@ -396,6 +436,7 @@ class CliJobsWithAWorkerTest : public CliJobsTest {
   }
 
   Ran ran_;
+  Gate gate_;
   NoMetrics metrics_;
   NoLog log_;
   worker::Registry registry_;
@@ -447,6 +488,27 @@ TEST_F(CliJobsWithAWorkerTest, AJobThatRunsIsNotEditedButStopsWhenCancelled) {
   EXPECT_THAT(done({"jobs", "cancel", id}), HasSubstr("asks it to stop"));
   EXPECT_TRUE(has_state(id, "cancelled"));
   EXPECT_EQ(ran_.payloads(std::stoll(id)).size(), 1U);
+}
+
+// A worker whose buffer is full reads nothing, so it hears of a change by the wish alone.
+TEST_F(CliJobsWithAWorkerTest, AJobInAFullBufferRunsOnceAndAsEdited) {
+  constexpr int kJobs = 4000;
+  sql_.exec("SELECT relevo.enqueue('gate', '{\"n\": 1}') FROM generate_series(1, " +
+            std::to_string(kJobs) + ")");
+  ASSERT_TRUE(eventually(20s, [&] { return ran_.jobs() >= 8; }));
+  const auto edited = sql_.query(
+      "SELECT j.id, e.operation FROM (SELECT id FROM relevo.job ORDER BY id OFFSET 1000 LIMIT 20) "
+      "j "
+      "CROSS JOIN LATERAL relevo.edit_job(j.id, '{\"payload\": {\"n\": 2}}') e");
+  ASSERT_TRUE(eventually(20s, [&] {
+    return sql_.number("SELECT count(*) FROM relevo.job_operation WHERE changed = 1") == 20;
+  }));
+  gate_.open();
+  ASSERT_TRUE(eventually(60s, [&] { return sql_.number("SELECT count(*) FROM relevo.job") == 0; }));
+  ASSERT_EQ(edited.size(), 20U);
+  for (const auto& row : edited) {
+    EXPECT_THAT(ran_.payloads(std::stoll(row[0].value())), ElementsAre(R"({"n": 2})"));
+  }
 }
 
 // Whatever the moment: a job runs once, as edited if the answer was that it was edited, else as it

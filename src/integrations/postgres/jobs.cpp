@@ -303,7 +303,7 @@ struct DueColumns {
 
   explicit DueColumns(std::span<const worker::DueCursor, worker::kClasses> cursors) {
     for (const auto& cursor : cursors) {
-      times.push_back(cursor.run_at ? time_text(*cursor.run_at) : "-infinity");
+      times.push_back(cursor.run_at ? timestamp(*cursor.run_at) : "-infinity");
       ids.push_back(cursor.id);
     }
   }
@@ -688,12 +688,7 @@ std::vector<worker::Tokens> JobReader::take_tokens(std::span<const std::string> 
 JobReader::SweepPage JobReader::sweep(JobId after, const SweepBounds& bounds,
                                       std::span<const feed::Slice> lanes) {
   std::vector<std::string> snapshots(bounds.snapshots.begin(), bounds.snapshots.end());
-  std::vector<std::string> times;
-  std::vector<std::int64_t> ids;
-  for (const auto& due : bounds.due) {
-    times.push_back(due.run_at ? timestamp(*due.run_at) : "-infinity");
-    ids.push_back(due.id);
-  }
+  const DueColumns due(bounds.due);
   const auto result = connection_->run(statements::kJobSweep, Params()
                                                                   .add(after)
                                                                   .add_array(snapshots)

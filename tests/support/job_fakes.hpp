@@ -423,12 +423,19 @@ class FakeJobs {
         return page;
       });
     }
-    std::optional<std::chrono::milliseconds> next_due() override {
+    std::optional<std::chrono::milliseconds> next_due(
+        std::span<const worker::DueCursor, worker::kClasses> after) override {
       return jobs_.call([&] {
         std::optional<std::chrono::milliseconds> soonest;
         for (const auto& [id, row] : jobs_.rows_) {
-          if (row.state != 0 || !row.run_at || *row.run_at <= now()) continue;
-          const auto in = std::chrono::ceil<std::chrono::milliseconds>(*row.run_at - now());
+          if (row.state != 0 || !row.run_at) continue;
+          const auto& from = after[static_cast<std::size_t>(row.job_class)];
+          if (from.run_at && std::pair(*row.run_at, id) <= std::pair(*from.run_at, from.id)) {
+            continue;
+          }
+          const auto in =
+              std::max(std::chrono::milliseconds(0),
+                       std::chrono::ceil<std::chrono::milliseconds>(*row.run_at - now()));
           soonest = std::min(soonest.value_or(in), in);
         }
         return soonest;

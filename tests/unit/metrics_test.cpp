@@ -118,8 +118,7 @@ TEST_F(MetricsTest, EverySeriesExistsFromTheFirstScrape) {
 }
 
 TEST_F(MetricsTest, TheDocumentListsExactlyWhatIsServed) {
-  const auto path = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() /
-                    "docs" / "metrics.md";
+  const auto path = std::filesystem::path(RELEVO_SOURCE_DIR) / "docs" / "metrics.md";
   std::ifstream file(path);
   std::map<std::string, std::string> documented;
   const std::regex row(R"(\| `([a-z_]+)` \| (counter|gauge|histogram) \|.*)");

@@ -656,9 +656,8 @@ bool Worker::Loop::cancel(JobId id) {
     return true;
   }
   // The row first: one that somebody has locked is still to be run.
-  if (!connected_->session.jobs->cancel_waiting(lanes_.leases(), id, "cancelled before it ran")) {
-    return !scheduler_.knows(id);
-  }
+  auto& jobs = *connected_->session.jobs;
+  if (!jobs.cancel_waiting(lanes_.leases(), id, "cancelled before it ran")) return !jobs.lives(id);
   (void)scheduler_.remove(id);
   return true;
 }

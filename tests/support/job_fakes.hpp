@@ -522,6 +522,12 @@ class FakeJobs {
         return true;
       });
     }
+    bool lives(worker::JobId job) override {
+      return jobs_.call([&] {
+        const auto found = jobs_.rows_.find(job);
+        return found != jobs_.rows_.end() && found->second.state < 2;
+      });
+    }
     void retry_now(std::span<const feed::Lease>, std::span<const worker::JobId>) override {}
     bool edit_waiting(std::span<const feed::Lease>, std::int64_t) override { return false; }
     worker::OperationPage apply_operation(std::int64_t, const feed::Lease&, worker::JobId,

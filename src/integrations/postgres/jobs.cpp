@@ -639,6 +639,10 @@ bool JobReader::cancel_waiting(std::span<const feed::Lease> lanes, JobId job,
   return connection_->run(statements::kJobCancelWaiting, params).rows() > 0;
 }
 
+bool JobReader::lives(JobId job) {
+  return connection_->run(statements::kJobLives, Params().add(job)).boolean(0, 0);
+}
+
 void JobReader::retry_now(std::span<const feed::Lease> lanes, std::span<const JobId> jobs) {
   auto params = LeaseColumns(lanes).params();
   connection_->run(statements::kJobRetryNow, params.add_array(jobs));

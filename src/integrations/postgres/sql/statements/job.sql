@@ -233,6 +233,10 @@ DELETE FROM relevo.job_signal s USING unnest($1::bigint[]) k (id) WHERE s.id = k
 -- $1 lanes, $2 epochs, $3 ids, $4 tokens, $5 error. Those deleted; of lanes that are lost none.
 SELECT c.id FROM relevo.cancel_waiting($1::smallint[], $2::bigint[], $3::bigint[], $4::int[], $5::text) c (id);
 
+-- name: job_lives
+-- $1 id
+SELECT EXISTS (SELECT FROM relevo.job o WHERE o.id = $1::bigint AND o.state < 2) AS lives;
+
 -- name: job_retry_now
 -- $1 lanes, $2 epochs, $3 ids. Those that run now or wait again; of lanes that are lost none.
 SELECT r.id FROM relevo.retry_waiting($1::smallint[], $2::bigint[], $3::bigint[]) r (id);

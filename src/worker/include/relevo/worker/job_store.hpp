@@ -154,6 +154,8 @@ class JobReader {
   // False: it does not wait, or its lane is lost.
   virtual bool cancel_waiting(std::span<const feed::Lease> lanes, JobId job,
                               const std::string& reason) = 0;
+  // Whether it is neither dead nor gone.
+  virtual bool lives(JobId job) = 0;
   virtual void retry_now(std::span<const feed::Lease> lanes, std::span<const JobId> jobs) = 0;
   // Applies the wish of this signal to change a waiting job, and ends it. True: the job was
   // changed, so that what was read of it is stale. A wish that has to wait is among the next

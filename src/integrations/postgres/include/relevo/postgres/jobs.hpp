@@ -92,6 +92,7 @@ class JobReader final : public worker::JobReader {
   void signals_done(std::span<const std::int64_t> ids) override;
   bool cancel_waiting(std::span<const feed::Lease> lanes, worker::JobId job,
                       const std::string& reason) override;
+  bool lives(worker::JobId job) override;
   void retry_now(std::span<const feed::Lease> lanes, std::span<const worker::JobId> jobs) override;
   bool edit_waiting(std::span<const feed::Lease> lanes, std::int64_t signal) override;
   worker::OperationPage apply_operation(std::int64_t operation, const feed::Lease& lane,

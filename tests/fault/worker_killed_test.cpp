@@ -18,7 +18,11 @@ TEST(WorkerKilled, FiftyTimesLosesNothingAndCompletesNothingTwice) {
   JobWriters writers(world, 4, 2ms);
   std::mt19937_64 random(std::random_device{}());
   std::vector<std::unique_ptr<Process>> workers;
-  for (int i = 0; i < 3; ++i) workers.push_back(world.worker("w" + std::to_string(i)));
+  // A job that happens to be in flight at three kills would be taken for their cause.
+  const std::vector<std::string> never_quarantine{"--quarantine-after", "1000"};
+  for (int i = 0; i < 3; ++i) {
+    workers.push_back(world.worker("w" + std::to_string(i), never_quarantine));
+  }
   auto connection = world.connect();
   for (int kill = 0; kill < kKills; ++kill) {
     const auto victim = random() % workers.size();
@@ -33,7 +37,8 @@ TEST(WorkerKilled, FiftyTimesLosesNothingAndCompletesNothingTwice) {
         2ms);
     (void)workers[victim]->wait(std::chrono::milliseconds(random() % 300));
     workers[victim]->kill();
-    workers[victim] = world.worker("w" + std::to_string(victim) + "." + std::to_string(kill));
+    workers[victim] =
+        world.worker("w" + std::to_string(victim) + "." + std::to_string(kill), never_quarantine);
   }
   writers.stop();
   EXPECT_TRUE(world.wait_all_ended(60s));

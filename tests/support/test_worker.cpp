@@ -3,6 +3,7 @@
 // of work. Neither table has a unique key: what happens twice shows.
 //
 //   test_worker --postgres URL --name N [--lease MS] [--threads N] [--give-up MS]
+//               [--quarantine-after N]
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -191,6 +192,7 @@ int main(int argc, char** argv) {
   app.add_option("--lease", lease);
   app.add_option("--threads", options.threads);
   app.add_option("--give-up", give_up);
+  app.add_option("--quarantine-after", options.quarantine_after);
   app.add_flag("--isolated-job", isolated);
   CLI11_PARSE(app, argc, argv);
   options.give_up = std::chrono::milliseconds(give_up);

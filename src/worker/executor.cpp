@@ -285,7 +285,7 @@ void Executor::post(std::vector<Ended>& ended) {
 }
 
 // Short jobs are taken many at a time: a lock and a wake-up each would cost more than the work.
-std::vector<Claim*> Executor::take(Slot& slot) {
+Executor::Taken Executor::take(Slot& slot) {
   std::unique_lock lock(mutex_);
   wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
   std::vector<Claim*> taken;
@@ -307,10 +307,17 @@ std::vector<Claim*> Executor::take(Slot& slot) {
     taken.push_back(claim);
     queue_.pop_front();
   }
+  Taken sorted;
+  for (auto* claim : taken) {
+    // A suspect or an expired one is no matter for a batch.
+    const bool joins = claim->kind && claim->kind->batch && taken.size() > 1 && !claim->expired &&
+                       claim->row().crashes == 0;
+    (joins ? sorted.together : sorted.singly).push_back(claim);
+  }
   std::lock_guard one(slot.mutex);
   slot.chunk.assign(taken.begin(), taken.end());
   slot.singly = false;
-  return taken;
+  return sorted;
 }
 
 // Which of the claims are still this thread's to run.
@@ -341,14 +348,10 @@ bool Executor::leave(Slot& slot, std::vector<Ended> results) {
 
 void Executor::run_thread(std::shared_ptr<Slot> slot) {
   for (;;) {
-    const auto claims = take(*slot);
-    if (claims.empty()) return;
+    auto taken = take(*slot);
+    if (taken.together.empty() && taken.singly.empty()) return;
     if (!slot->units) slot->units = units_();
-    if (claims.front()->kind && claims.front()->kind->batch && claims.size() > 1) {
-      run_batch(*slot, claims);
-    } else {
-      run_claims(*slot, claims);
-    }
+    run_batch(*slot, std::move(taken));
     std::vector<Ended> done;
     {
       std::lock_guard lock(slot->mutex);
@@ -451,17 +454,14 @@ void Executor::conclude(std::span<Claim* const> claims, std::vector<Ended>& ende
   for (auto& one : ended) one.how = Ended::How::kCommitted;
 }
 
-void Executor::run_batch(Slot& slot, std::span<Claim* const> claims) {
-  std::vector<Claim*> singly;
-  std::vector<Claim*> together;
-  for (auto* claim : claims) {
-    // A suspect or an expired one is no matter for a batch.
-    (claim->expired || claim->row().crashes > 0 ? singly : together).push_back(claim);
+void Executor::run_batch(Slot& slot, Taken taken) {
+  auto& [together, singly] = taken;
+  if (!together.empty()) {
+    together = begin(slot, together);
+    auto results = call_batch(slot, together);
+    if (results.empty()) singly.insert(singly.begin(), together.begin(), together.end());
+    if (!leave(slot, std::move(results))) return;
   }
-  together = begin(slot, together);
-  auto results = call_batch(slot, together);
-  if (results.empty()) singly.insert(singly.begin(), together.begin(), together.end());
-  if (!leave(slot, std::move(results))) return;
   run_claims(slot, singly);
 }
 

@@ -835,7 +835,6 @@ bool Worker::Loop::claim() {
     auto claim = std::make_unique<Claim>();
     claim->job = std::move(one.job);
     claim->kind = one.kind;
-    claim->claimed = now;
     claim->waited = waited(claim->row());
     claim->expired = claim->row().expires_at && *claim->row().expires_at <= database_now();
     claiming_.push_back(std::move(claim));

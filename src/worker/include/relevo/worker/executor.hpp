@@ -31,7 +31,6 @@ namespace relevo::worker {
 struct Claim {
   std::unique_ptr<JobRecord> job;
   const KindEntry* kind = nullptr;  // nullptr: no handler here
-  core::BootTime claimed{};
   std::chrono::milliseconds waited{0};
   std::stop_source stop;
   bool cancelled = false;  // somebody asked for it while it ran

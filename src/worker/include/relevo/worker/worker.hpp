@@ -37,7 +37,7 @@ struct Options {
   int quarantine_after = 3;
   std::chrono::milliseconds give_up{30'000};
   std::chrono::milliseconds drain{20'000};  // how long stop() waits for what runs
-  // Ends by itself when nothing is due and nothing runs (`jobs drain`).
+  // Ends by itself when nothing is due and nothing runs.
   bool until_empty = false;
 };
 

@@ -30,6 +30,7 @@ using std::chrono::milliseconds;
 constexpr auto kBalanceEvery = 200ms;
 constexpr auto kControlsEvery = 1s;
 constexpr auto kSignalsEvery = 100ms;
+constexpr auto kTickEvery = 25ms;
 constexpr auto kSweepEvery = 1h;
 constexpr auto kSettleAgain = 50ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
@@ -101,6 +102,9 @@ class Worker::Loop {
 
   bool read_due();
   bool refill();
+  bool look();
+  feed::TickPtr caught_up() const;
+  bool peek(const feed::Tick& since);
   bool read_windows();
   void note_due(const JobRow& row);
   bool take_rows(const JobRows& rows, ReadBatch* batch);
@@ -148,6 +152,7 @@ class Worker::Loop {
   bool due_incomplete_ = true;
   core::BootTime next_due_{};
   core::BootTime next_look_{};
+  core::BootTime next_tick_{};  // until then new jobs are only peeked at
   core::BootTime next_balance_{};
   core::BootTime next_controls_{};
   core::BootTime next_signals_{};
@@ -772,6 +777,44 @@ bool Worker::Loop::refill() {
   return true;
 }
 
+// Ticks are durable, so each costs a flush: between two of them what is new is peeked at.
+bool Worker::Loop::look() {
+  const auto now = to_.clock.now();
+  if (now < next_tick_) {
+    if (const auto tick = caught_up()) return peek(*tick);
+  }
+  next_tick_ = now + kTickEvery;
+  const auto tick = connected_->ticker.look();
+  bool opened = false;
+  if (tick) {
+    for (auto& reader : connected_->readers) opened |= reader.open(tick);
+  }
+  idle_look_ = tick && !opened;
+  return opened || !tick;
+}
+
+// The tick up to which all was read, when there is room for more.
+feed::TickPtr Worker::Loop::caught_up() const {
+  const auto tick = connected_->readers.front().caught_up();
+  for (int c = 0; c < kClasses; ++c) {
+    const auto& reader = connected_->readers[static_cast<std::size_t>(c)];
+    if (reader.caught_up() != tick || !scheduler_.has_room(c)) return nullptr;
+  }
+  return tick;
+}
+
+// Positions stay where they are, so nothing depends on what this sees or misses.
+bool Worker::Loop::peek(const feed::Tick& since) {
+  const auto rows = connected_->session.jobs->peek(since, lanes_.working());
+  const bool found = std::any_of(rows.rows.begin(), rows.rows.end(),
+                                 [&](const JobRow& row) { return !scheduler_.knows(row.at.id); });
+  // A window is the better way to read much.
+  if (rows.rows.size() >= JobReader::kPeeked) next_tick_ = {};
+  take_rows(rows, nullptr);
+  if (found) idle_look_ = false;
+  return found;
+}
+
 bool Worker::Loop::read_windows() {
   if (lanes_.empty()) return false;
   bool worked = false;
@@ -779,14 +822,10 @@ bool Worker::Loop::read_windows() {
   bool wants_look = false;
   for (const auto& reader : connected_->readers) wants_look |= reader.wants_look();
   if (wants_look && now >= next_look_) {
-    const auto tick = connected_->ticker.look();
-    bool opened = false;
-    if (tick) {
-      for (auto& reader : connected_->readers) opened |= reader.open(tick);
-    }
-    idle_look_ = tick && !opened;
-    poll_ = opened || !tick ? options_.poll_min : std::min(poll_ * 2, options_.poll_max);
+    const bool found = look();
+    poll_ = found ? options_.poll_min : std::min(poll_ * 2, options_.poll_max);
     next_look_ = to_.clock.now() + poll_;
+    worked |= found;
   }
   for (int c = 0; c < kClasses; ++c) {
     auto& reader = connected_->readers[static_cast<std::size_t>(c)];

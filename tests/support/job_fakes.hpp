@@ -76,6 +76,11 @@ class FakeJobs {
     std::lock_guard lock(mutex_);
     controls_ = std::move(controls);
   }
+  // Whether somebody else is always ticking just now.
+  void hold_ticks(bool hold) {
+    std::lock_guard lock(mutex_);
+    no_ticks_ = hold;
+  }
   // Another transaction holds the row.
   void lock(worker::JobId id) {
     std::lock_guard lock(mutex_);
@@ -244,7 +249,8 @@ class FakeJobs {
       return jobs_.call([&] { return std::to_string(jobs_.next_xid_); });
     }
     std::optional<feed::Tick> next_tick() override {
-      return jobs_.call([&] { return std::optional(jobs_.next_tick()); });
+      return jobs_.call(
+          [&] { return jobs_.no_ticks_ ? std::nullopt : std::optional(jobs_.next_tick()); });
     }
     std::vector<feed::Tick> find_ticks(std::span<const feed::TickId> ids) override {
       return jobs_.call([&] {
@@ -398,6 +404,15 @@ class FakeJobs {
    public:
     explicit Reader(FakeJobs& jobs) : jobs_(jobs) {}
 
+    worker::JobRows peek(const feed::Tick& since, std::span<const feed::Slice> lanes) override {
+      return jobs_.call([&] {
+        return jobs_
+            .page([&](const Row& row) {
+              return !since.snapshot.sees(row.at.xid) && holds(lanes, jobs_.lane_of(row));
+            })
+            .rows();
+      });
+    }
     worker::DuePage due(int job_class, const worker::DueCursor& after,
                         std::span<const feed::Slice> lanes) override {
       return jobs_.call([&] {
@@ -656,6 +671,7 @@ class FakeJobs {
   mutable std::mutex mutex_;
   std::map<worker::JobId, Row> rows_;
   std::vector<Lane> lanes_;
+  bool no_ticks_ = false;
   std::vector<feed::Tick> ticks_;
   std::vector<worker::Signal> signals_;
   std::set<worker::JobId> locked_;

@@ -228,6 +228,25 @@ TEST_F(Reading, LetsASliceThatWasTakenOverCatchUpAndJoin) {
   EXPECT_EQ(reader.groups(), 1U);
 }
 
+TEST_F(Reading, IsCaughtUpOnceAllSlicesHaveReadTheSameTick) {
+  EXPECT_EQ(reader.caught_up(), nullptr);
+  ASSERT_TRUE(reader.add(0, start));
+  const auto at_start = reader.caught_up();
+  ASSERT_NE(at_start, nullptr);
+  EXPECT_EQ(at_start->id, start.b);
+  const auto bulk = table.begin();
+  for (int i = 0; i < 10; ++i) table.insert(bulk, 0);
+  table.commit(bulk);
+  ASSERT_TRUE(reader.look());
+  while (reader.has_window()) {
+    EXPECT_EQ(reader.caught_up(), nullptr);
+    (void)reader.step();
+  }
+  EXPECT_EQ(reader.caught_up(), ticker.look());
+  ASSERT_TRUE(reader.add(1, start));
+  EXPECT_EQ(reader.caught_up(), nullptr) << "one stands further back";
+}
+
 TEST_F(Reading, KeepsThePagesOfTwoHugeWindowsApart) {
   ASSERT_TRUE(reader.add(0, start));
   const auto fill = [&] {

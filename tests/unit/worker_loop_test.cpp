@@ -6,6 +6,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "relevo/worker/worker.hpp"
 #include "support/eventually.hpp"
@@ -280,6 +281,38 @@ TEST(WorkerLoop, HandsLanesBackWithAllThatIsNotStarted) {
   EXPECT_TRUE(eventually(
       20s, [&] { return w.jobs.rows().empty(); }, 5ms))
       << w.jobs.rows().size() << " jobs are left";
+  for (const auto id : ids) EXPECT_EQ(w.runs.of(id), 1) << "job " << id;
+}
+
+TEST(WorkerLoop, StartsJobsBeforeATickNamesThem) {
+  World w;
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  const auto empty = [&] { return w.jobs.rows().empty(); };
+  (void)w.jobs.put({});
+  ASSERT_TRUE(eventually(20s, empty, 2ms)) << "it reads nothing";
+  w.jobs.hold_ticks(true);
+  std::vector<JobId> ids;
+  for (int i = 0; i < 300; ++i) {
+    test::FakeJobs::Row row;
+    row.job_class = i % kClasses;
+    row.kind = std::array{"count", "unit"}[static_cast<std::size_t>(i) % 2];
+    if (i % 5 == 0) row.key = "key-" + std::to_string(i % 4);
+    ids.push_back(w.jobs.put(row));
+  }
+  EXPECT_TRUE(eventually(20s, empty, 2ms)) << w.jobs.rows().size() << " jobs are left";
+  const auto positions = [&] {
+    std::set<feed::TickId> ticks;
+    for (const auto& lane : w.jobs.lanes()) {
+      for (const auto& position : lane.positions) ticks.insert(position.b);
+    }
+    return ticks;
+  };
+  const auto before = positions();
+  w.jobs.hold_ticks(false);
+  // The windows show nothing that would run again, and positions go on.
+  EXPECT_TRUE(eventually(
+      20s, [&] { return positions().size() == 1 && *positions().begin() > *before.rbegin(); },
+      2ms));
   for (const auto id : ids) EXPECT_EQ(w.runs.of(id), 1) << "job " << id;
 }
 

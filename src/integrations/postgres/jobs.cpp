@@ -526,6 +526,18 @@ void LaneStore::release(std::span<const worker::LaneRow* const> lanes) {
                    Params().add_array(slices).add_array(epochs).add_array(versions));
 }
 
+worker::JobRows JobReader::peek(const feed::Tick& since, std::span<const feed::Slice> lanes) {
+  worker::JobRows rows;
+  append(connection_->run(statements::kJobPeek,
+                          Params()
+                              .add(static_cast<std::int64_t>(since.snapshot.xmax()))
+                              .add_array(since.snapshot.in_progress())
+                              .add(mask_)
+                              .add_array(lanes)),
+         rows);
+  return rows;
+}
+
 worker::DuePage JobReader::due(int job_class, const worker::DueCursor& after,
                                std::span<const feed::Slice> lanes) {
   const auto result =

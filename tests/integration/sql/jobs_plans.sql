@@ -45,6 +45,8 @@ SELECT expect(format($$EXECUTE job_page(1::smallint, %L, 50000, '9000000000', pg
 SELECT expect(format($$EXECUTE job_page(1::smallint, '8000000000', -1, '9000000000', pg_current_snapshot(), 15, '{3}')$$), '^job$', '^job_feed$', 0);
 SELECT expect(format($$EXECUTE job_late(1::smallint, '{%s,7999999999}', '0', -1, 15, %L)$$, :'x', :'all'), '^job$', '^job_feed$', 2000);
 SELECT expect(format($$EXECUTE job_late(1::smallint, '{%s}', %L, 50000, 15, %L)$$, :'x', :'x', :'all'), '^job$', '^job_feed$', 2000);
+SELECT expect(format($$EXECUTE job_peek('8000000000', '{%s,7999999999}', 15, %L)$$, :'x', :'all'), '^job$', '^job_feed$', 300);
+SELECT expect(format($$EXECUTE job_peek(%L, '{}', 15, %L)$$, :'x', :'all'), '^job$', '^job_feed$', 300);
 SELECT expect(format($$EXECUTE job_due(%s::smallint, '-infinity', -1, 15, %L)$$, c, :'all'), '^job$', '^job_due$', 2000) FROM generate_series(0, 2) c;
 SELECT expect(format($$EXECUTE job_due(1::smallint, %L, 5, 15, %L)$$, now() - interval '50 s', :'all'), '^job$', '^job_due$', 2000);
 SELECT expect(format($$EXECUTE job_due(1::smallint, %L, 5, 15, %L)$$, now(), :'all'), '^job$', '^job_due$', 0);

@@ -24,7 +24,8 @@ BEGIN
 END $$;
 SELECT assert.equal(columns_of(s), (SELECT string_agg(name, ',' ORDER BY place) FROM expected), s)
 FROM unnest(ARRAY[$$EXECUTE job_page(0::smallint, '0', -1, '9000000000', pg_current_snapshot(), 0, '{0}')$$, format($$EXECUTE job_late(0::smallint, '{%s}', '0', -1, 0, '{0}')$$, (job(:id)).xid),
-  $$EXECUTE job_due(0::smallint, '-infinity', -1, 0, '{0}')$$, $$EXECUTE job_scan(0::smallint, '0', -1, 'all', NULL, 0, '{0}')$$, $$EXECUTE job_of_key('c', 0, 0, '{0}')$$]) s;
+  $$EXECUTE job_due(0::smallint, '-infinity', -1, 0, '{0}')$$, $$EXECUTE job_scan(0::smallint, '0', -1, 'all', NULL, 0, '{0}')$$, $$EXECUTE job_of_key('c', 0, 0, '{0}')$$,
+  $$EXECUTE job_peek('0', '{}', 0, '{0}')$$]) s;
 SELECT assert.that(r ->> 'queue' = 'q' AND r ->> 'kind' = 'full' AND (r ->> 'priority')::int = 5 AND r ->> 'unique_key' = 'u' AND r ->> 'concurrency_key' = 'c' AND r ->> 'rate_key' = 'r' AND r ->> 'tenant' = 't'
   AND (r ->> 'max_attempts')::int = 7 AND (r ->> 'timeout_ms')::int = 1001 AND (r ->> 'expires_at')::timestamptz = '2099-01-01Z' AND r ->> 'headers_text' = '{"h": "v"}' AND r ->> 'payload_text' = '{"a": 1}'
   AND (r ->> 'due')::boolean AND (r ->> 'class')::int = 0 AND (r ->> 'token')::int = 0 AND r ->> 'batch' IS NULL AND (r ->> 'lane')::int = relevo.lane_of(1, 'c'), 'a row: ' || r::text)
@@ -50,6 +51,10 @@ FROM last_row(format($$EXECUTE job_page(1::smallint, '0', -1, %L, %L, 0, '{0}')$
 SELECT assert.that(last_row($$EXECUTE job_page(2::smallint, '0', -1, '9000000000', pg_current_snapshot(), 0, '{0}')$$) IS NULL, 'nothing scanned: no row at all');
 SELECT assert.equal(string_agg(k, ',' ORDER BY k), 'late,no1,no2,no3,no4,no5', 'each job is of one lane')
 FROM generate_series(0, 15) l CROSS JOIN LATERAL unnest(string_to_array(kinds(format($$EXECUTE job_page(1::smallint, '0', -1, '9000000000', pg_current_snapshot(), 15, '{%s}')$$, l)), ',')) k;
+-- a peek: what a snapshot does not see, of all classes, late transactions first
+SELECT assert.equal(kinds(format($$EXECUTE job_peek(%L, %L, 0, '{0}')$$, :'xmax', ARRAY[(job(id_of('late'))).xid])), 'late,no5', 'what has come since');
+SELECT assert.equal(kinds(format($$EXECUTE job_peek(%L, '{}', 0, '{0}')$$, (job(id_of('no3'))).xid)), 'hi3,no3,late,no4,no5', 'each class');
+SELECT assert.equal(kinds(format($$EXECUTE job_peek('9000000000', %L, 0, '{0}')$$, ARRAY[(job(id_of('no2'))).xid])), 'hi2,no2', 'of a late transaction, each class');
 UPDATE relevo.job SET state = 2 WHERE kind = 'no1';
 SELECT assert.equal(kinds($$EXECUTE job_page(1::smallint, '0', -1, '9000000000', pg_current_snapshot(), 0, '{0}')$$), 'no2,no3,late,no4,no5', 'no dead ones');
 

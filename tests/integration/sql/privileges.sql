@@ -59,7 +59,7 @@ INSERT INTO call (name, arguments) VALUES
   ('lanes', ''), ('lane_take', $$('w', '1 min', 16, 16)$$), ('lane_retake', $$('w', '1 min', '{0}', '{9}')$$), ('lane_renew', $$('{0}', '{1}', 'w', '1 min')$$),
   ('lane_release', $$('{0}', '{9}', '{1}')$$), ('lane_journal', $$('{0}', '{1}', '{1}', '{"{1,1,0,-1,0,1,1,0,-1,0,1,1,0,-1,0}"}', '{"{}"}', '{"{}"}', '{[]}', '{0}', '{1}', '{0}')$$),
   ('lane_settle', $$(0::smallint, 1, 1, true, 3, '1 s', 'w')$$), ('lane_fence', $$('{0}', '{1}')$$), ('job_page', $$(1::smallint, '0', -1, '9000000000', pg_current_snapshot(), 15, '{0,1}')$$),
-  ('job_late', $$(1::smallint, '{3}', '0', -1, 15, '{0,1}')$$), ('job_due', $$(1::smallint, '-infinity', -1, 15, '{0,1}')$$), ('job_next_due', $$('{-infinity,-infinity,-infinity}', '{-1,-1,-1}')$$),
+  ('job_peek', $$('9000000000', '{3}', 15, '{0,1}')$$), ('job_late', $$(1::smallint, '{3}', '0', -1, 15, '{0,1}')$$), ('job_due', $$(1::smallint, '-infinity', -1, 15, '{0,1}')$$), ('job_next_due', $$('{-infinity,-infinity,-infinity}', '{-1,-1,-1}')$$),
   ('job_lives', '(1)'), ('job_count', $$('{"kind": "k"}')$$), ('job_edit', $$(1, '{"priority": 1}')$$), ('job_edit_waiting', $$('{0}', '{1}', 1)$$), ('job_operation', '(1)'),
   ('job_enqueue', $$('k', '{}', 'default', NULL, 0, NULL, 'keep', NULL, NULL, NULL, NULL, NULL, NULL, '{}')$$), ('lane_holders', ''), ('queues_running', ''),
   ('queue_concurrency', $$('q', 3)$$), ('rate_set', $$('r', 1, 1)$$), ('rates', ''), ('schedule_figures', ''), ('tenant_weight_set', $$('t', 2)$$),

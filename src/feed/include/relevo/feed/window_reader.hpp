@@ -129,6 +129,17 @@ class WindowReader {
     return std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return g.a == g.b; });
   }
 
+  // The tick up to which all has been read for every slice; nullptr: they do not stand at one tick,
+  // or there is none.
+  TickPtr caught_up() const {
+    TickPtr tick;
+    for (const auto& group : groups_) {
+      if (group.a != group.b || (tick && tick != group.b)) return nullptr;
+      tick = group.b;
+    }
+    return tick;
+  }
+
   // Reads the next piece of one open window, the groups in turn. Requires has_window().
   Delivery<Rows, At> step() {
     auto group =

@@ -45,6 +45,25 @@ UNION ALL
 (SELECT q.xid, q.id, NULL, (SELECT count(*)::int FROM q), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
  FROM q ORDER BY q.xid DESC, q.id DESC LIMIT 1);
 
+-- name: job_peek
+-- $1 xmax of the newest tick, $2 the xids in progress in it, $3 mask, $4 lanes held. What has become visible since, before the next tick
+-- names it: at most 100 rows of each class and of each late transaction. No position moves by it, so the windows show the same rows again. No
+-- last row.
+WITH q AS MATERIALIZED (
+  SELECT late.* FROM unnest('{0,1,2}'::smallint[]) c (class) CROSS JOIN unnest($2::xid8[]) f (x)
+  CROSS JOIN LATERAL (SELECT * FROM relevo.job w WHERE w.class = c.class AND w.xid = f.x ORDER BY w.xid, w.id LIMIT 100) late
+  UNION ALL
+  SELECT fresh.* FROM unnest('{0,1,2}'::smallint[]) c (class)
+  CROSS JOIN LATERAL (SELECT * FROM relevo.job w WHERE w.class = c.class AND w.xid >= $1::xid8 ORDER BY w.xid, w.id LIMIT 100) fresh
+)
+SELECT j.xid, j.id, (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0) & $3::int)::int2 AS lane, j.token, j.run_at, j.queue, j.kind,
+       j.priority, j.attempts, j.crashes, j.unique_key, j.concurrency_key, j.rate_key, j.tenant, j.max_attempts,
+       ceil(extract(epoch FROM j.timeout) * 1000)::int8 AS timeout_ms, j.expires_at, j.created_at, j.batch,
+       nullif(j.headers, '{}')::text AS headers_text, CASE WHEN pg_column_size(j.payload) <= 4096 THEN j.payload::text END AS payload_text,
+       pg_column_size(j.payload) AS payload_size, j.run_at IS NULL OR j.run_at <= clock_timestamp() AS due, j.class
+FROM q j
+WHERE j.state = 0 AND (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0) & $3::int) = ANY ($4::int[]);
+
 -- name: job_due
 -- $1 class, $2 run_at and $3 id scanned last, $4 mask, $5 lanes held. Forward only, but from ('-infinity', -1) after every take-over and
 -- every resume: what fell due meanwhile has no change for the feed. In the last row run_at and id tell how far.

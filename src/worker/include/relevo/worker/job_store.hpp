@@ -131,6 +131,10 @@ class JobReader {
  public:
   virtual ~JobReader() = default;
 
+  // Some of what has become visible since this tick, in the order of the table: a look ahead of the
+  // windows, which will show the same rows again. kPeeked or more: there may be others.
+  static constexpr std::size_t kPeeked = 100;
+  virtual JobRows peek(const feed::Tick& since, std::span<const feed::Slice> lanes) = 0;
   virtual DuePage due(int job_class, const DueCursor& after,
                       std::span<const feed::Slice> lanes) = 0;
   // Time until the first job beyond these places, per class, becomes due; nullopt: none waits.

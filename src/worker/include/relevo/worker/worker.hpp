@@ -31,7 +31,7 @@ struct Options {
   int lanes = 16;
   int threads = 8;
   std::size_t max_in_flight = 2'000;  // claims whose end is not yet committed
-  std::chrono::milliseconds poll_min{2};
+  std::chrono::milliseconds poll_min{1};
   std::chrono::milliseconds poll_max{25};
   std::chrono::milliseconds save_interval{250};
   int quarantine_after = 3;

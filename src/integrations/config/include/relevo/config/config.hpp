@@ -75,7 +75,7 @@ struct Worker {
   // A replica that dies is taken over after this long.
   milliseconds lease_ttl{10'000};
   // Looking for new jobs: shortest interval under load, longest when idle.
-  milliseconds poll_min{2};
+  milliseconds poll_min{1};
   milliseconds poll_max{25};
   // A job whose process died so often is quarantined.
   int quarantine_after = 3;

@@ -77,6 +77,7 @@ class JobReader final : public worker::JobReader {
   JobReader(std::shared_ptr<Connection> connection, int lanes)
       : connection_(std::move(connection)), mask_(lanes - 1) {}
 
+  worker::JobRows peek(const feed::Tick& since, std::span<const feed::Slice> lanes) override;
   worker::DuePage due(int job_class, const worker::DueCursor& after,
                       std::span<const feed::Slice> lanes) override;
   std::optional<std::chrono::milliseconds> next_due(

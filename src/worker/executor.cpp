@@ -142,9 +142,10 @@ void Executor::start(std::span<Claim* const> claims) {
   }
   in_flight_ += claims.size();
   pool_in_flight_ += queued;
-  if (queued == 1) {
-    wake_.notify_one();
-  } else if (queued > 1) {
+  // No more threads than there are jobs.
+  if (queued < slots_.size()) {
+    for (auto left = queued; left > 0; --left) wake_.notify_one();
+  } else {
     wake_.notify_all();
   }
   if (queued == claims.size()) return;
@@ -320,8 +321,8 @@ Executor::Taken Executor::take(Slot& slot) {
   return sorted;
 }
 
-// Which of the claims are still this thread's to run.
-std::vector<Claim*> Executor::begin(Slot& slot, std::span<Claim* const> claims) {
+// slot.running: which of the claims are still this thread's to run. False: none of them.
+bool Executor::begin(Slot& slot, std::span<Claim* const> claims) {
   std::lock_guard lock(slot.mutex);
   slot.running.clear();
   for (auto* claim : claims) {
@@ -329,12 +330,12 @@ std::vector<Claim*> Executor::begin(Slot& slot, std::span<Claim* const> claims) 
   }
   slot.since = clock_.now();
   slot.stop_asked = false;
-  return slot.running;
+  return !slot.running.empty();
 }
 
 // False: the run was given up meanwhile, nobody waits for its result. None: the claims are to be
 // run singly.
-bool Executor::leave(Slot& slot, std::vector<Ended> results) {
+bool Executor::leave(Slot& slot, std::span<Ended> results) {
   std::lock_guard lock(slot.mutex);
   if (slot.given_up) return false;
   if (results.empty()) {
@@ -366,10 +367,9 @@ void Executor::run_thread(std::shared_ptr<Slot> slot) {
 
 void Executor::run_claims(Slot& slot, std::span<Claim* const> claims) {
   for (auto* claim : claims) {
-    if (begin(slot, std::span(&claim, 1)).empty()) continue;
-    std::vector<Ended> one;
-    one.push_back(run_single(*claim, *slot.units, slot.judge));
-    if (!leave(slot, std::move(one))) return;
+    if (!begin(slot, std::span(&claim, 1))) continue;
+    auto one = run_single(*claim, *slot.units, slot.judge);
+    if (!leave(slot, std::span(&one, 1))) return;
   }
 }
 
@@ -457,10 +457,11 @@ void Executor::conclude(std::span<Claim* const> claims, std::vector<Ended>& ende
 void Executor::run_batch(Slot& slot, Taken taken) {
   auto& [together, singly] = taken;
   if (!together.empty()) {
-    together = begin(slot, together);
+    (void)begin(slot, together);
+    together = slot.running;
     auto results = call_batch(slot, together);
     if (results.empty()) singly.insert(singly.begin(), together.begin(), together.end());
-    if (!leave(slot, std::move(results))) return;
+    if (!leave(slot, results)) return;
   }
   run_claims(slot, singly);
 }

@@ -372,16 +372,14 @@ void Worker::Loop::end(Ended& ended) {
 // The end of a job is written, or is no matter of ours any more.
 void Worker::Loop::over(const JobKey& job) {
   scheduler_.forget(job);
-  if (const auto mine = claimed_.find(job.id); mine != claimed_.end() && mine->second.key == job) {
-    claimed_.erase(mine);
-  }
-  for (auto& [slice, lane] : lanes_) {
-    const auto open = lane.open.find(job.id);
-    if (open == lane.open.end() || open->second != job.token) continue;
-    lane.open.erase(open);
-    lane.dirty = true;
-    return;
-  }
+  // What is not among them was dropped with its lane.
+  const auto mine = claimed_.find(job.id);
+  if (mine == claimed_.end() || mine->second.key != job) return;
+  auto* lane = lanes_.find(mine->second.lane);
+  claimed_.erase(mine);
+  if (!lane) return;
+  lane->open.erase(job.id);
+  lane->dirty = true;
 }
 
 void Worker::Loop::write_results() {

@@ -125,8 +125,8 @@ class Executor {
   void start_remote(Claim& claim);
   void post(std::vector<Ended>& ended);
   std::vector<Ended> call_batch(Slot& slot, std::span<Claim* const> claims);
-  std::vector<Claim*> begin(Slot& slot, std::span<Claim* const> claims);
-  bool leave(Slot& slot, std::vector<Ended> results);
+  bool begin(Slot& slot, std::span<Claim* const> claims);
+  bool leave(Slot& slot, std::span<Ended> results);
 
   const Options options_;
   const std::function<std::unique_ptr<UnitSource>()> units_;

@@ -82,7 +82,7 @@ void HandlerSet::add_subscriptions(const config::Config& config) {
 
 void HandlerSet::apply_policies(const config::Config& config) {
   for (const auto& kind : config.kinds) {
-    registry_.set_policy(kind.kind, [&](worker::KindPolicy& policy) {
+    const bool done_here = registry_.set_policy(kind.kind, [&](worker::KindPolicy& policy) {
       policy.max_attempts = kind.max_attempts.value_or(policy.max_attempts);
       policy.backoff_base = kind.backoff_base.value_or(policy.backoff_base);
       policy.backoff_cap = kind.backoff_cap.value_or(policy.backoff_cap);
@@ -94,6 +94,10 @@ void HandlerSet::apply_policies(const config::Config& config) {
             *kind.history == "failures" ? worker::History::kFailures : worker::History::kAll;
       }
     });
+    if (!done_here) {
+      throw std::invalid_argument("kinds: no handler does \"" + kind.kind +
+                                  "\"; correct the name, or add it to `handlers`");
+    }
   }
 }
 

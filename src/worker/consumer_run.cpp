@@ -371,7 +371,7 @@ bool Consumer::Run::redrive(Consumer& consumer, MessageStore& store) {
       letter.error_class = "undecodable";
       reason = "the record " + refused->reason;
     } else {
-      auto& [message, day, owned] = std::get<DecodedMessage>(decoded);
+      auto& [message, day, owned, headers] = std::get<DecodedMessage>(decoded);
       message.attempt = letter.attempts;
       const InboxEvent event{message.id, day};
       bool done = transaction->enter(options.subscription, {&event, 1}).empty();

@@ -198,9 +198,17 @@ class Decoder {
     }
     auto& message = out_.message;
     message.payload.reset();
+    // What stands in the envelope reaches a handler as in binary mode.
+    for (const auto& one : record_.headers()) {
+      if (one.first != "content-type") out_.headers.push_back(one);
+    }
     std::string_view data_type;
     std::optional<std::string_view> data;
     for_each_member(*record_.value(), [&](const std::string& name, std::string_view value) {
+      if (name != "data_base64" && name != "datacontenttype" && is_json_string(value) &&
+          name != "data") {
+        out_.headers.emplace_back(own("ce_" + name), own(json_string(value)));
+      }
       if (name == "data") {
         data = value;
       } else if (name == "data_base64") {
@@ -219,6 +227,10 @@ class Decoder {
         data_type = attribute(name, value);
       }
     });
+    const std::string_view json_type = data ? "application/json" : "";
+    const auto content_type = data_type.empty() ? json_type : data_type;
+    if (!content_type.empty()) out_.headers.emplace_back("content-type", content_type);
+    message.headers = out_.headers;
     if (!data) return;
     const bool text = !data_type.empty() && !says_json(data_type);
     message.payload = text && is_json_string(*data) ? own(json_string(*data)) : *data;

@@ -41,18 +41,26 @@ void Registry::add_messages(std::string name, std::unique_ptr<MessageHandler> ha
   }
 }
 
-void Registry::set_policy(const std::string& pattern,
+bool Registry::set_policy(const std::string& pattern,
                           const std::function<void(KindPolicy&)>& change) {
   const bool all = is_pattern(pattern);
+  const auto name = all ? prefix_of(pattern) : std::string_view(pattern);
+  const bool own = all ? prefixes_.contains(name) : exact_.contains(name);
+  if (const auto* wider = own ? nullptr : find(name)) {
+    add(KindEntry{pattern, wider->policy, wider->handler, wider->batch, wider->remote});
+  }
   const auto covers = [&](std::string_view kind) {
     return kind == pattern || (all && kind.starts_with(prefix_of(pattern)));
   };
-  for (auto& [kind, entry] : exact_) {
-    if (covers(kind)) change(entry.policy);
-  }
-  for (auto& [prefix, entry] : prefixes_) {
-    if (covers(entry.pattern)) change(entry.policy);
-  }
+  bool some = false;
+  const auto change_if_covered = [&](KindEntry& entry) {
+    if (!covers(entry.pattern)) return;
+    change(entry.policy);
+    some = true;
+  };
+  for (auto& [kind, entry] : exact_) change_if_covered(entry);
+  for (auto& [prefix, entry] : prefixes_) change_if_covered(entry);
+  return some;
 }
 
 const KindEntry* Registry::find(std::string_view kind) const {

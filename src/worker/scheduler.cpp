@@ -58,6 +58,11 @@ void insert_in_order(std::deque<Item>& line, Item item) {
 
 }  // namespace
 
+std::size_t Scheduler::ReadyClass::of_tenant(std::string_view tenant) const {
+  const auto found = tenants.find(tenant);
+  return found == tenants.end() ? 0 : found->second.size;
+}
+
 Scheduler::Scheduler(const Registry& registry) : registry_(registry) {}
 Scheduler::~Scheduler() = default;
 
@@ -160,7 +165,12 @@ std::optional<Scheduler::Cause> Scheduler::behind(const JobRow& row, const KindE
     return Cause{scope, std::string(value), {}};
   };
   std::vector<Cause> causes;
-  if (kind && kind->remote) causes.push_back(of(Scope::kKind, kind->pattern));
+  if (kind && kind->remote) {
+    causes.push_back(of(Scope::kKind, kind->pattern));
+    if (row.tenant) {
+      causes.push_back({Scope::kTenant, std::string(*row.tenant), {}, kind->pattern});
+    }
+  }
   if (row.tenant) causes.push_back(of(Scope::kTenant, *row.tenant));
   if (row.rate_key) causes.push_back(of(Scope::kRate, *row.rate_key));
   if (queue_limits_.contains(row.queue)) causes.push_back(of(Scope::kQueue, row.queue));
@@ -176,6 +186,9 @@ std::optional<Scheduler::Cause> Scheduler::overflow(const JobRow& row,
     const auto most = group_buffer();
     if (ready && (ready->size >= most || ready->bytes >= kRemoteBytes * most / kRemoteBuffer)) {
       return Cause{Scope::kKind, kind->pattern, {}};
+    }
+    if (row.tenant && ready && ready->of_tenant(*row.tenant) >= most / 2) {
+      return Cause{Scope::kTenant, std::string(*row.tenant), {}, kind->pattern};
     }
   }
   if (!row.tenant) return std::nullopt;
@@ -668,6 +681,10 @@ bool Scheduler::may_read(const Cause& cause, const Blocked& blocked, int job_cla
   if (!blocked.waiting.empty() || !has_room(job_class)) return false;
   if (!cause.pause.empty()) return !is_paused(cause);
   if (cause.scope == Scope::kQueue) return free_of_queue(cause.value) > 0;
+  if (cause.scope == Scope::kTenant && !cause.endpoint.empty()) {
+    const auto* ready = remote_class(cause.endpoint, job_class);
+    return !ready || ready->of_tenant(cause.value) <= group_buffer() / 4;
+  }
   if (cause.scope == Scope::kTenant) {
     const auto ready = tenant_ready_.find({job_class, cause.value});
     return ready == tenant_ready_.end() || ready->second <= kTenantBuffer / 2;

@@ -667,7 +667,7 @@ bool Worker::Loop::cancel(JobId id) {
 
 void Worker::Loop::ask_to_stop(Claim& claim) {
   claim.stop.request_stop();
-  if (claim.kind && claim.kind->remote) claim.kind->remote->abandon(claim.row().at.id);
+  if (claim.kind && claim.kind->remote) claim.kind->remote->abandon(claim.job->job());
 }
 
 // No job starts between the change of its row and its removal here: one thread does both.

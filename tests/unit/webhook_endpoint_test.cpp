@@ -132,7 +132,8 @@ TEST_F(WebhookEndpoint, SendsAJobAsASignedRequest) {
   EXPECT_EQ(seen->line, "POST /jobs HTTP/1.1");
   EXPECT_EQ(seen->body, R"({"to": 1})");
   const auto& headers = seen->headers;
-  EXPECT_EQ(headers.at("webhook-id"), "job_42");
+  EXPECT_EQ(headers.at("webhook-id"),
+            "job_42_" + std::to_string(job.created_at.time_since_epoch().count()));
   EXPECT_EQ(headers.at("content-type"), "application/json");
   EXPECT_EQ(headers.at("relevo-kind"), "mail.send");
   EXPECT_EQ(headers.at("relevo-queue"), "default");

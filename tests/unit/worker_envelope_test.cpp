@@ -1,5 +1,6 @@
 #include "relevo/worker/envelope.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
@@ -95,6 +96,16 @@ TEST(Envelope, cloud_event_in_structured_mode) {
   EXPECT_EQ(message->type, "OrderPaid");
   EXPECT_EQ(message->tenant, "acme");
   EXPECT_EQ(message->payload, R"({"n":12345678901234567890.10})") << "to the last digit";
+
+  const std::vector<std::pair<std::string_view, std::string_view>> as_in_binary_mode{
+      {"ce_specversion", "1.0"},
+      {"ce_id", "e-1"},
+      {"ce_type", "OrderPaid"},
+      {"ce_source", "/s"},
+      {"ce_time", "2026-03-01T00:00:00Z"},
+      {"ce_tenant", "acme"},
+      {"content-type", "application/json"}};
+  EXPECT_THAT(message->headers, testing::ElementsAreArray(as_in_binary_mode));
 
   const Headers structured{{"content-type", "application/cloudevents+json"}};
   EXPECT_EQ(Decoded(record(structured, R"({"id":"1","type":"t","data_base64":"aGk="})"))->payload,

@@ -108,7 +108,7 @@ class Remote final : public RemoteHandler {
     std::lock_guard lock(mutex_);
     calls_[job.id] = std::move(finished);
   }
-  void abandon(JobId id) override { answer(id, retry("given up")); }
+  void abandon(const Job& job) override { answer(job.id, retry("given up")); }
   void answer(JobId id, Outcome outcome) {
     Finished finished;
     {
@@ -497,7 +497,9 @@ TEST(WorkerExecutor, TakesTheAnswersOfRemoteHandlers) {
   EXPECT_TRUE(b.executor->recall().empty());
   remote.answer(second, done());
   ASSERT_TRUE(b.result(second));
-  remote.abandon(first);
+  Job given_up;
+  given_up.id = first;
+  remote.abandon(given_up);
   ASSERT_TRUE(b.result(first));
   EXPECT_EQ(b.executor->in_flight(), 0U);
 }

@@ -58,11 +58,35 @@ TEST(WorkerRegistry, RefusesTwoHandlersOfOnePattern) {
 
 TEST(WorkerRegistry, ChangesTheRulesOfWhatAPatternCovers) {
   auto registry = registry_of({"mail.send", "mail.*", "other"});
-  registry.set_policy("mail.*", [](KindPolicy& policy) { policy.max_attempts = 2; });
-  registry.set_policy("mail.send", [](KindPolicy& policy) { policy.max_attempts = 3; });
+  EXPECT_TRUE(registry.set_policy("mail.*", [](KindPolicy& policy) { policy.max_attempts = 2; }));
+  EXPECT_TRUE(
+      registry.set_policy("mail.send", [](KindPolicy& policy) { policy.max_attempts = 3; }));
   EXPECT_EQ(registry.find("mail.send")->policy.max_attempts, 3);
   EXPECT_EQ(registry.find("mail.bulk")->policy.max_attempts, 2);
   EXPECT_EQ(registry.find("other")->policy.max_attempts, KindPolicy{}.max_attempts);
+}
+
+TEST(WorkerRegistry, GivesAKindUnderAPatternRulesOfItsOwn) {
+  auto registry = registry_of({"mail.*"});
+  EXPECT_TRUE(registry.set_policy("mail.*", [](KindPolicy& policy) { policy.max_attempts = 2; }));
+  EXPECT_TRUE(
+      registry.set_policy("mail.send", [](KindPolicy& policy) { policy.key_concurrency = 4; }));
+  EXPECT_TRUE(registry.set_policy("mail.bulk.*", [](KindPolicy& p) { p.max_attempts = 9; }));
+  const auto* send = registry.find("mail.send");
+  EXPECT_EQ(send->policy.max_attempts, 2);
+  EXPECT_EQ(send->policy.key_concurrency, 4);
+  EXPECT_EQ(send->handler, registry.find("mail.other")->handler);
+  EXPECT_EQ(registry.find("mail.other")->policy.key_concurrency, 1);
+  EXPECT_EQ(registry.find("mail.bulk.x")->policy.max_attempts, 9);
+  EXPECT_EQ(registry.find("mail.bulk")->policy.max_attempts, 2);
+}
+
+TEST(WorkerRegistry, SaysWhenNobodyDoesWhatARuleIsFor) {
+  auto registry = registry_of({"mail.*", "other"});
+  const auto change = [](KindPolicy&) { FAIL() << "there is nothing to change"; };
+  EXPECT_FALSE(registry.set_policy("male.send", change));
+  EXPECT_FALSE(registry.set_policy("othe", change));
+  EXPECT_FALSE(registry.set_policy("others.*", change));
 }
 
 }  // namespace

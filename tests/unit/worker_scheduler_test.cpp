@@ -29,7 +29,7 @@ class FakeRemote final : public RemoteHandler {
   explicit FakeRemote(const std::size_t& free) : free_(free) {}
   std::size_t room() const override { return free_; }
   void start(const Job&, std::chrono::milliseconds, Finished) override {}
-  void abandon(JobId) override {}
+  void abandon(const Job&) override {}
 
  private:
   const std::size_t& free_;
@@ -552,6 +552,39 @@ TEST(WorkerScheduler, GivesEveryEndpointItsTurnWhenTheJournalIsShort) {
     for (const auto& one : w.select(10, 10)) ++kinds[std::string(one.job->row().kind)];
   }
   EXPECT_EQ(kinds.size(), 3U);
+}
+
+TEST(WorkerScheduler, LetsNoTenantFillTheBufferOfAnEndpoint) {
+  World w;
+  w.remote_room = 1'000;
+  const auto put = [&](const char* tenant, int jobs) {
+    for (int i = 0; i < jobs; ++i) {
+      auto row = local();
+      row.kind = "far.one";
+      row.tenant = tenant;
+      w.table.put(row);
+    }
+  };
+  put("noisy", 5'000);
+  put("quiet", 10);
+  for (int i = 0; i < 30; ++i) w.read_all();
+  std::map<std::string, int> tenants;
+  for (auto& one : w.select(40, 40)) {
+    ++tenants[std::string(one.job->row().tenant.value_or(""))];
+    w.start(std::move(one));
+  }
+  EXPECT_EQ(tenants["quiet"], 10);
+  // The others follow, though some of them were left in the table.
+  int left = 5'000 - tenants["noisy"];
+  for (int i = 0; i < 2'000 && left > 0; ++i) {
+    w.refill();
+    for (auto& one : w.select(100, 100)) {
+      w.start(std::move(one));
+      --left;
+    }
+    while (!w.running.empty()) w.finish(0);
+  }
+  EXPECT_EQ(left, 0);
 }
 
 TEST(WorkerScheduler, PassesByAJobWhoseLaneIsFull) {

@@ -133,7 +133,8 @@ std::vector<Key> build_table() {
   add("worker.quarantine_after", "1 to 100", "a job whose process died so often is quarantined",
       RELEVO_FIELD(worker.quarantine_after));
   add("worker.give_up", "1s to 1h",
-      "a handler that ignores its time limit for this long ends the process",
+      "how long a handler may ignore its time limit before its thread is replaced, then the "
+      "process",
       RELEVO_FIELD(worker.give_up));
   add("worker.history", "1h to 365d", "finished jobs are kept in the history for this long",
       RELEVO_FIELD(worker.history));

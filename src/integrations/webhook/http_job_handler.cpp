@@ -10,7 +10,11 @@
 namespace relevo::webhook {
 namespace {
 
-std::string id_of(worker::JobId id) { return "job_" + std::to_string(id); }
+// A unique job may run again under the same id; when it was created tells its runs apart.
+std::string id_of(const worker::Job& job) {
+  return "job_" + std::to_string(job.id) + "_" +
+         std::to_string(job.created_at.time_since_epoch().count());
+}
 
 // Of the job's headers only the trace goes on: the others are between relevo and who enqueued it.
 void add_trace(std::string_view job_headers, std::vector<std::string>& headers) {
@@ -23,7 +27,7 @@ void add_trace(std::string_view job_headers, std::vector<std::string>& headers) 
 
 HttpCall call_of(const worker::Job& job, std::chrono::milliseconds timeout) {
   HttpCall call;
-  call.id = id_of(job.id);
+  call.id = id_of(job);
   call.headers = {header("relevo-kind", job.kind), header("relevo-queue", job.queue),
                   header("relevo-job-id", std::to_string(job.id)),
                   header("relevo-attempt", std::to_string(job.attempt))};
@@ -44,6 +48,6 @@ void HttpJobHandler::start(const worker::Job& job, std::chrono::milliseconds tim
   });
 }
 
-void HttpJobHandler::abandon(worker::JobId id) { endpoint_.abandon(id_of(id)); }
+void HttpJobHandler::abandon(const worker::Job& job) { endpoint_.abandon(id_of(job)); }
 
 }  // namespace relevo::webhook

@@ -160,6 +160,9 @@ BEGIN
     RAISE EXCEPTION 'relevo.job: state or again is not possible'
       USING ERRCODE = 'check_violation', SCHEMA = 'relevo', TABLE = 'job', CONSTRAINT = 'job_row_is_valid';
   END IF;
+  IF OLD.again AND NOT NEW.again THEN
+    NEW.created_at := clock_timestamp();   -- the run that was owed is a job of its own: id and time of creation tell runs apart
+  END IF;
   NEW.xid := pg_current_xact_id();
   RETURN NEW;
 END $$;
@@ -326,6 +329,7 @@ BEGIN
         timeout = $12, expires_at = $13, headers = $14,
         run_at = CASE WHEN o.again AND $7 = 'after_running' AND (o.run_at IS NULL OR o.run_at < start) THEN o.run_at ELSE start END,
         again = (o.state = 1),
+        created_at = CASE WHEN o.state = 0 THEN clock_timestamp() ELSE o.created_at END,
         token = o.token + CASE WHEN o.state = 0 THEN 1 ELSE 0 END,       -- a running attempt keeps its token, else its result would be refused
         attempts = CASE WHEN o.state = 0 THEN 0 ELSE o.attempts END,
         crashes = CASE WHEN o.state = 0 THEN 0 ELSE o.crashes END,

@@ -143,27 +143,27 @@ RETURNING o.id;
 -- long a completed job holds its unique key, in ms (NULL: not). Waits for nobody: what is missing is locked (ask job_still,
 -- later again) or was refused. again: it has become a fresh waiting job.
 WITH l AS MATERIALIZED (
-  SELECT o.id, o.again, o.token, o.attempts, o.crashes, k.outcome, k.result, k.error AS why, k.waited, k.ran, k.hold
+  SELECT o.id, o.again, o.token, o.attempts, o.crashes, o.created_at, k.outcome, k.result, k.error AS why, k.waited, k.ran, k.hold
   FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $7::bigint[], $8::bigint[], $9::bigint[])
        k (id, token, outcome, result, error, waited, ran, hold)
   JOIN relevo.job o ON o.id = k.id AND o.token = k.token AND o.state < 2
   ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
 ), d AS (
   DELETE FROM relevo.job o USING l WHERE o.id = l.id AND o.token = l.token AND NOT l.again
-  RETURNING l.*, o.queue, o.kind, o.priority, o.unique_key, o.concurrency_key, o.tenant, o.created_at, o.payload, o.batch
+  RETURNING l.*, o.queue, o.kind, o.priority, o.unique_key, o.concurrency_key, o.tenant, o.payload, o.batch
 ), u AS (
   UPDATE relevo.job o
   SET state = 0, again = false, token = o.token + 1, attempts = 0, crashes = 0, error = NULL,
       run_at = greatest(o.run_at, clock_timestamp())   -- its own time, if it has a later one
   FROM l WHERE o.id = l.id AND o.token = l.token AND l.again
-  RETURNING l.*, o.queue, o.kind, o.priority, o.unique_key, o.concurrency_key, o.tenant, o.created_at, o.payload, o.batch
+  RETURNING l.*, o.queue, o.kind, o.priority, o.unique_key, o.concurrency_key, o.tenant, o.payload, o.batch
 ), r AS (   -- the outcome travels in RETURNING: joined afterwards it would be quadratic
   SELECT * FROM d UNION ALL SELECT * FROM u
 ), h AS (
   INSERT INTO relevo.job_history (job_id, outcome, queue, kind, priority, unique_key, concurrency_key, tenant, attempts, crashes, created_at,
                                   waited, ran, worker, error, result, payload, batch)
-  SELECT r.id, r.outcome, r.queue, r.kind, r.priority, r.unique_key, r.concurrency_key, r.tenant, r.attempts, r.crashes, r.created_at,
-         r.waited * interval '1 millisecond', r.ran * interval '1 millisecond', $6::text, r.why, r.result::jsonb,
+  SELECT r.id, r.outcome, r.queue, r.kind, r.priority, r.unique_key, r.concurrency_key, r.tenant,
+         r.attempts + CASE WHEN r.outcome = 'completed' THEN 1 ELSE 0 END, r.crashes, r.created_at, r.waited * interval '1 millisecond', r.ran * interval '1 millisecond', $6::text, r.why, r.result::jsonb,
          CASE WHEN r.outcome <> 'completed' AND NOT r.again THEN r.payload END, r.batch
   FROM r WHERE r.outcome IS NOT NULL
 ), s AS (

@@ -10,7 +10,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "relevo/worker/message.hpp"
 #include "relevo/worker/raw_record.hpp"
@@ -26,6 +28,8 @@ struct DecodedMessage {
   Message message;
   core::WallTime day{};  // midnight (UTC) of the event's own day; the record's where it has no time
   std::forward_list<std::string> owned;
+  // Of an event in structured mode: the record's, and its attributes as binary mode has them.
+  std::vector<std::pair<std::string_view, std::string_view>> headers;
 };
 
 struct Undecodable {

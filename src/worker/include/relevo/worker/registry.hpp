@@ -33,9 +33,10 @@ struct KindPolicy {
 struct KindEntry {
   std::string pattern;  // "mail.send", or "report.*"
   KindPolicy policy;
-  std::unique_ptr<JobHandler> handler;  // exactly one of the three
-  std::unique_ptr<BatchHandler> batch;
-  std::unique_ptr<RemoteHandler> remote;
+  // Exactly one of the three; shared by a kind that has rules of its own under a pattern.
+  std::shared_ptr<JobHandler> handler;
+  std::shared_ptr<BatchHandler> batch;
+  std::shared_ptr<RemoteHandler> remote;
 };
 
 class Registry {
@@ -48,8 +49,10 @@ class Registry {
   // For subscriptions that name it in their `handler`.
   void add_messages(std::string name, std::unique_ptr<MessageHandler> handler);
 
-  // Changes the rules of every kind the pattern covers (of a pattern itself when it is equal).
-  void set_policy(const std::string& pattern, const std::function<void(KindPolicy&)>& change);
+  // Changes the rules of every kind the pattern covers (of a pattern itself when it is equal). What
+  // a longer pattern does becomes an entry of its own. False: nobody does anything of it here.
+  [[nodiscard]] bool set_policy(const std::string& pattern,
+                                const std::function<void(KindPolicy&)>& change);
 
   // The exact kind, else the longest pattern that covers it; nullptr: nobody does it here.
   const KindEntry* find(std::string_view kind) const;

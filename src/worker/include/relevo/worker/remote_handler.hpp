@@ -26,7 +26,7 @@ class RemoteHandler {
   virtual void start(const Job& job, std::chrono::milliseconds timeout, Finished finished) = 0;
 
   // Gives the call up, if it is still under way; Finished is called all the same.
-  virtual void abandon(JobId id) = 0;
+  virtual void abandon(const Job& job) = 0;
 };
 
 }  // namespace relevo::worker

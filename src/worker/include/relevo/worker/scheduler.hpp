@@ -140,6 +140,8 @@ class Scheduler {
     std::size_t size = 0;
     std::size_t bytes = 0;
     std::uint64_t picks = 0;
+
+    std::size_t of_tenant(std::string_view tenant) const;
   };
 
   struct Group {
@@ -149,11 +151,12 @@ class Scheduler {
   };
 
   // What holds jobs up. pause: which pause, when that is the reason, since several may be of one
-  // queue.
+  // queue. endpoint: of which kind's endpoint a tenant has its share.
   struct Cause {
     Scope scope = Scope::kAll;
     std::string value;
     std::string pause;
+    std::string endpoint{};
 
     friend auto operator<=>(const Cause&, const Cause&) = default;
   };

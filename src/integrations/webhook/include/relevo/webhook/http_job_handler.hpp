@@ -14,7 +14,7 @@ class HttpJobHandler final : public worker::RemoteHandler {
   std::size_t room() const override { return endpoint_.room(); }
   // Without room (somebody else was faster) the job is snoozed.
   void start(const worker::Job& job, std::chrono::milliseconds timeout, Finished finished) override;
-  void abandon(worker::JobId id) override;
+  void abandon(const worker::Job& job) override;
 
  private:
   HttpEndpoint& endpoint_;

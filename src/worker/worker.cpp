@@ -84,7 +84,7 @@ class Worker::Loop {
   void take_lanes(std::size_t share);
   void enter(HeldLane& lane);
   void settle_due();
-  bool settle(HeldLane& lane, bool crash);
+  std::optional<std::size_t> settle(HeldLane& lane, bool crash);
   void hand_back_leaving();
   void keep_leases();
   void drop(feed::Slice lane);
@@ -487,35 +487,42 @@ void Worker::Loop::enter(HeldLane& lane) {
 
 void Worker::Loop::settle_due() {
   const auto now = to_.clock.now();
+  std::size_t lanes = 0;
+  std::size_t jobs = 0;
   for (auto& [slice, lane] : lanes_) {
-    if (lane.must_settle && now >= lane.settle_at) (void)settle(lane, lane.crash);
+    if (!lane.must_settle || now < lane.settle_at) continue;
+    const auto handed_on = settle(lane, lane.crash);
+    if (!lane.crash || handed_on.value_or(0) == 0) continue;
+    ++lanes;
+    jobs += *handed_on;
   }
+  if (jobs == 0) return;
+  to_.log.warn("lanes of a lost worker: their jobs run again", {{"lanes", lanes}, {"jobs", jobs}});
 }
 
-// Hands what the journal names to new attempts. False: the lane is lost.
-bool Worker::Loop::settle(HeldLane& lane, bool crash) {
+// Hands what the journal names to new attempts; returns how many. nullopt: the lane is lost.
+std::optional<std::size_t> Worker::Loop::settle(HeldLane& lane, bool crash) {
   const auto settled = connected_->session.lanes->settle(
       lane.row.lane, lane.row.epoch, lane.row.version, crash, options_.quarantine_after,
       kCrashBackoff, lane.row.previous_holder);
   if (!settled) {
     lane.must_settle = false;
     lane.row.epoch = -1;  // keep_leases() drops it
-    return false;
+    return std::nullopt;
   }
-  const auto before = lane.unsettled.size();
+  const auto left = static_cast<std::size_t>(settled->left_open);
+  const auto handed_on = lane.left_open - std::min(left, lane.left_open);
+  lane.left_open = left;
   lane.row.version = settled->version;
   lane.row.open = lane.unsettled;
-  lane.must_settle = settled->left_open > 0;
+  lane.must_settle = left > 0;
   lane.settle_at = to_.clock.now() + kSettleAgain;
   if (!lane.must_settle) lane.unsettled.clear();
-  if (crash && before > 0) {
-    const auto handed_on = before - static_cast<std::size_t>(settled->left_open);
-    to_.log.warn("lane of a lost worker: its jobs run again",
-                 {{"lane", lane.row.lane}, {"jobs", handed_on}});
+  if (crash && handed_on > 0) {
     to_.metrics.crash_attempts(handed_on);
     next_due_ = {};
   }
-  return true;
+  return handed_on;
 }
 
 void Worker::Loop::hand_back_leaving() {

@@ -32,6 +32,13 @@ config::LoadResult load_config_with_warnings(const Invocation& invocation) {
   throw Failure(exit_code::kMisconfigured, std::move(lines));
 }
 
+std::vector<std::string> isolated_job_command(const config::LoadResult& loaded) {
+  std::vector<std::string> command{"/proc/self/exe"};
+  if (loaded.file) command.insert(command.end(), {"--config", *loaded.file});
+  command.emplace_back("isolated-job");
+  return command;
+}
+
 config::Config load_config(const Invocation& invocation) {
   auto loaded = load_config_with_warnings(invocation);
   for (const auto& problem : loaded.warnings) complain("warning: " + problem.line());

@@ -57,6 +57,9 @@ config::LoadResult load_config_with_warnings(const Invocation& invocation);
 // The same, with the warnings told on standard error.
 config::Config load_config(const Invocation& invocation);
 
+// What a worker starts for a job that is suspected of killing its process.
+std::vector<std::string> isolated_job_command(const config::LoadResult& loaded);
+
 void add_run(CLI::App& parent, Action& chosen);
 void add_migrate(CLI::App& parent, Action& chosen);
 void add_check(CLI::App& parent, Action& chosen);

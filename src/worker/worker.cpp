@@ -34,6 +34,7 @@ constexpr auto kSweepEvery = 1h;
 constexpr auto kSettleAgain = 50ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
 constexpr auto kCrashBackoff = 1s;
+constexpr auto kAnythingDueEvery = 20ms;  // until it is empty
 constexpr std::size_t kLargestClaim = 1'000;
 constexpr std::size_t kLargePayloads = 8 << 20;  // bytes fetched for one claim
 constexpr milliseconds kPutBackDelay{50};
@@ -78,6 +79,7 @@ class Worker::Loop {
   void collect_ended();
   void end(Ended& ended);
   void write_results();
+  void put_back(const JobRow& row, std::string reason, RunTimes times);
   void over(const JobKey& job);
 
   void balance_if_due();
@@ -112,7 +114,7 @@ class Worker::Loop {
   void save_if_due();
   void sweep_if_due();
   void watch_handlers();
-  bool is_empty();
+  bool nothing_left();
 
   void drain();
 
@@ -136,6 +138,7 @@ class Worker::Loop {
     JobKey key;
     feed::Slice lane = 0;
     Claim* running = nullptr;  // nullptr: the run is over
+    milliseconds again_in{0};  // the attempt did not count, so it comes again
   };
   std::unordered_map<JobId, Claimed> claimed_;
   std::vector<std::unique_ptr<Claim>> claiming_;  // selected, not yet journalled
@@ -158,7 +161,8 @@ class Worker::Loop {
   core::BootTime database_time_at_{};
   std::optional<core::BootTime> stuck_since_;
   bool replacing_ = false;
-  bool idle_look_ = false;  // the last look found nothing
+  core::BootTime comes_again_at_{};  // what did not count as an attempt
+  core::BootTime next_anything_due_{};
   milliseconds poll_;
 };
 
@@ -166,7 +170,7 @@ Worker::Loop::Loop(Options options, Ports ports)
     : options_(std::move(options)),
       to_(std::move(ports)),
       outage_("postgres (jobs)", to_.log, to_.clock),
-      scheduler_(to_.registry),
+      scheduler_(to_.registry, options_.queues),
       executor_({options_.threads, options_.give_up, to_.leases.holder()}, to_.units, to_.isolation,
                 to_.log, to_.clock),
       finisher_(to_.connect_results, options_.quarantine_after, to_.metrics, to_.log, to_.clock),
@@ -194,7 +198,7 @@ void Worker::Loop::run() {
       ready = true;
       outage_.recovered();
       backoff.reset();
-      if (options_.until_empty && is_empty()) break;
+      if (options_.until_empty && nothing_left()) break;
     } catch (const core::IntegrationError& error) {
       disconnect(error.what());
       connect_at = to_.clock.now() + backoff.next();
@@ -343,7 +347,7 @@ void Worker::Loop::end(Ended& ended) {
     case Ended::How::kInDoubt: {
       if (claim->cancelled) break;
       const auto* retry = std::get_if<Retry>(&ended.outcome);
-      return finisher_.add(judge_.again(row, retry ? retry->reason : "in doubt", times));
+      return put_back(row, retry ? retry->reason : "in doubt", times);
     }
     case Ended::How::kCrashed: {
       if (claim->cancelled) break;
@@ -364,10 +368,21 @@ void Worker::Loop::end(Ended& ended) {
   finisher_.add(judge_.judge(row, policy, ended.outcome, times));
 }
 
+void Worker::Loop::put_back(const JobRow& row, std::string reason, RunTimes times) {
+  auto verdict = judge_.again(row, std::move(reason), times);
+  if (const auto mine = claimed_.find(row.at.id); mine != claimed_.end()) {
+    mine->second.again_in = std::get<Failure>(verdict).delay;
+  }
+  finisher_.add(std::move(verdict));
+}
+
 // The end of a job is written, or is no matter of ours any more.
 void Worker::Loop::over(const JobKey& job) {
   scheduler_.forget(job);
   if (const auto mine = claimed_.find(job.id); mine != claimed_.end() && mine->second.key == job) {
+    if (const auto in = mine->second.again_in; in > 0ms) {
+      comes_again_at_ = std::max(comes_again_at_, to_.clock.now() + in);
+    }
     claimed_.erase(mine);
   }
   for (auto& [slice, lane] : lanes_) {
@@ -398,7 +413,7 @@ void Worker::Loop::write_results() {
   for (const auto& claim : std::exchange(refused_, {})) {
     const auto key = claim->job->key();
     if (std::find(still.begin(), still.end(), key.id) != still.end()) {
-      finisher_.add(judge_.again(claim->row(), "its row was locked by somebody else", {}));
+      put_back(claim->row(), "its row was locked by somebody else", {});
     } else {
       to_.metrics.results_fenced(1);
       over(key);
@@ -521,6 +536,7 @@ std::optional<std::size_t> Worker::Loop::settle(HeldLane& lane, bool crash) {
   if (crash && handed_on > 0) {
     to_.metrics.crash_attempts(handed_on);
     next_due_ = {};
+    comes_again_at_ = to_.clock.now() + kCrashBackoff;
   }
   return handed_on;
 }
@@ -791,7 +807,6 @@ bool Worker::Loop::read_windows() {
     if (tick) {
       for (auto& reader : connected_->readers) opened |= reader.open(tick);
     }
-    idle_look_ = tick && !opened;
     poll_ = opened || !tick ? options_.poll_min : std::min(poll_ * 2, options_.poll_max);
     next_look_ = to_.clock.now() + poll_;
   }
@@ -1044,20 +1059,16 @@ void Worker::Loop::watch_handlers() {
   if (to_.replace) to_.replace();
 }
 
-// Nothing is due, nothing runs, and everything committed was looked at.
-bool Worker::Loop::is_empty() {
-  if (!claims_.empty() || !finisher_.idle() || scheduler_.ready() > 0 || scheduler_.waiting() > 0 ||
-      scheduler_.has_left() || !refused_.empty() || due_incomplete_ || !idle_look_ ||
-      lanes_.empty()) {
+// By the table, since what was enqueued a moment ago is not read yet. Jobs that run here are looked
+// at first: the answer has to be newer than their ends.
+bool Worker::Loop::nothing_left() {
+  const auto now = to_.clock.now();
+  if (!claims_.empty() || !finisher_.idle() || !refused_.empty() || scheduler_.ready() > 0 ||
+      now < comes_again_at_ || now < next_anything_due_) {
     return false;
   }
-  for (const auto& reader : connected_->readers) {
-    if (reader.has_window()) return false;
-  }
-  for (const auto& [slice, lane] : lanes_) {
-    if (lane.must_settle) return false;
-  }
-  return to_.clock.now() < next_due_;
+  next_anything_due_ = now + kAnythingDueEvery;
+  return !connected_->session.jobs->anything_due(options_.queues);
 }
 
 void Worker::Loop::drain() {

@@ -62,14 +62,24 @@ class Handler final : public JobHandler {
   const Run run_;
 };
 
+// Time can be put forward.
+class ShiftedClock final : public core::Clock {
+ public:
+  core::BootTime now() const override { return core::system_clock().now() + shift_.load(); }
+  core::WallTime wall() const override { return core::system_clock().wall(); }
+  void put_forward(std::chrono::nanoseconds by) { shift_ = shift_.load() + by; }
+
+ private:
+  std::atomic<std::chrono::nanoseconds> shift_{0ns};
+};
+
 // One worker process.
 class Process {
  public:
   Process(test::FakeJobs& jobs, Runs& runs, const test::FakeLeases::Replicas& alive,
-          const std::string& name, bool until_empty)
+          const std::string& name, bool until_empty, std::vector<std::string> queues = {})
       : leases(
-            name, 1s, [&alive] { return std::make_unique<test::FakeLeases>(alive); }, log,
-            core::system_clock()) {
+            name, 1s, [&alive] { return std::make_unique<test::FakeLeases>(alive); }, log, clock) {
     registry.add("count", std::make_unique<Handler>([&runs](const Job& job, Context&) {
                    runs.add(job.id);
                    return done();
@@ -83,6 +93,21 @@ class Process {
                    runs.add(job.id);
                    return job.attempt == 1 ? retry("once more", 1ms) : done();
                  }));
+    registry.add("mother", std::make_unique<Handler>([&runs, &jobs](const Job& job, Context&) {
+                   runs.add(job.id);
+                   (void)jobs.put({});
+                   return done();
+                 }));
+    registry.add("conflict",
+                 std::make_unique<Handler>([&runs](const Job& job, Context&) -> Outcome {
+                   runs.add(job.id);
+                   if (runs.of(job.id) > 1) return done();
+                   throw core::IntegrationError(core::ErrorKind::kConflict, "test", "deadlock");
+                 }));
+    registry.add("fails", std::make_unique<Handler>([&runs](const Job& job, Context&) {
+                   runs.add(job.id);
+                   return retry("later", 1h);
+                 }));
     registry.add("stays", std::make_unique<Handler>([&runs](const Job& job, Context& context) {
                    runs.add(job.id);
                    while (!context.stop().stop_requested()) std::this_thread::yield();
@@ -92,6 +117,7 @@ class Process {
     options.lanes = kLanes;
     options.threads = 2;
     options.until_empty = until_empty;
+    options.queues = std::move(queues);
     options.drain = 300ms;
     options.give_up = 200ms;
     options.save_interval = 20ms;
@@ -103,7 +129,7 @@ class Process {
                                           registry,
                                           metrics,
                                           log,
-                                          core::system_clock(),
+                                          clock,
                                           {}});
     leases.start();
     worker->start();
@@ -113,6 +139,7 @@ class Process {
     leases.stop();
   }
 
+  ShiftedClock clock;
   MutedLog log;
   NoMetrics metrics;
   Registry registry;
@@ -299,6 +326,72 @@ TEST(WorkerLoop, StopsWithAHandlerThatDoesNotAndGivesItsJobToTheNext) {
   EXPECT_EQ(left.front().attempts, 0);
   EXPECT_EQ(left.front().crashes, 0);
   for (const auto& lane : w.jobs.lanes()) EXPECT_TRUE(lane.open.empty());
+}
+
+// ---- until it is empty
+
+bool finishes(const Process& process) {
+  return eventually(
+      20s, [&] { return process.worker->finished(); }, 1ms);
+}
+
+test::FakeJobs::Row of_kind(const char* kind) {
+  test::FakeJobs::Row row;
+  row.kind = kind;
+  return row;
+}
+
+TEST(WorkerLoop, EndsWhenNothingIsDueAndHasRunWhatFollows) {
+  World w;
+  w.fill();
+  for (int i = 0; i < 20; ++i) (void)w.jobs.put(of_kind("mother"));
+  const auto twice = w.jobs.put(of_kind("conflict"));
+  const auto failed = w.jobs.put(of_kind("fails"));
+  test::FakeJobs::Row row;
+  row.run_at = core::system_clock().wall() + 1h;
+  const auto later = w.jobs.put(row);
+  const Process one(w.jobs, w.runs, w.alive, "one", true);
+  ASSERT_TRUE(finishes(one));
+  std::vector<JobId> left;
+  for (const auto& job : w.jobs.rows()) {
+    // A failed attempt is not waited for, however short its back-off.
+    if (job.kind != "again") left.push_back(job.at.id);
+  }
+  EXPECT_THAT(left, testing::ElementsAre(failed, later));
+  EXPECT_EQ(w.runs.of(twice), 2) << "an attempt that did not count comes again at once";
+  for (const auto& lane : w.jobs.lanes()) EXPECT_TRUE(lane.holder.empty());
+}
+
+TEST(WorkerLoop, EndsAtOnceWhenThereIsNothing) {
+  World w;
+  const Process one(w.jobs, w.runs, w.alive, "one", true);
+  EXPECT_TRUE(eventually(
+      1s, [&] { return one.worker->finished(); }, 1ms));
+}
+
+TEST(WorkerLoop, LeavesOtherQueuesAloneAndEnds) {
+  World w;
+  std::vector<JobId> wanted, others;
+  for (int i = 0; i < 30; ++i) {
+    test::FakeJobs::Row row;
+    row.queue = i % 3 == 0 ? "mail" : i % 3 == 1 ? "other" : "default";
+    if (i % 2 == 0) row.key = "key";
+    (i % 3 == 0 ? wanted : others).push_back(w.jobs.put(row));
+  }
+  const Process one(w.jobs, w.runs, w.alive, "one", true, {"mail", "report"});
+  ASSERT_TRUE(finishes(one));
+  for (const auto id : wanted) EXPECT_EQ(w.runs.of(id), 1) << "job " << id;
+  EXPECT_EQ(w.jobs.rows().size(), others.size());
+}
+
+TEST(WorkerLoop, RunsWhatAWorkerThatDiedHadInItsJournalBeforeItEnds) {
+  World w;
+  const auto id = w.jobs.put({});
+  w.jobs.leave_open(id);
+  const Process one(w.jobs, w.runs, w.alive, "one", true);
+  ASSERT_TRUE(finishes(one));
+  EXPECT_EQ(w.runs.of(id), 1);
+  EXPECT_EQ(one.metrics.crashes, 1U);
 }
 
 }  // namespace

@@ -611,6 +611,10 @@ worker::Controls JobReader::controls() {
   return controls;
 }
 
+bool JobReader::anything_due(std::span<const std::string> queues) {
+  return connection_->run(statements::kJobAnythingDue, Params().add_array(queues)).boolean(0, 0);
+}
+
 std::vector<worker::Signal> JobReader::signals(std::span<const feed::Slice> lanes) {
   const auto result = connection_->run(statements::kJobSignals, Params().add_array(lanes));
   std::vector<worker::Signal> signals;

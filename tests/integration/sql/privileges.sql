@@ -61,7 +61,7 @@ INSERT INTO call (name, arguments) VALUES
   ('lane_settle', $$(0::smallint, 1, 1, true, 3, '1 s', 'w')$$), ('lane_fence', $$('{0}', '{1}')$$), ('job_page', $$(1::smallint, '0', -1, '9000000000', pg_current_snapshot(), 15, '{0,1}')$$),
   ('job_late', $$(1::smallint, '{3}', '0', -1, 15, '{0,1}')$$), ('job_due', $$(1::smallint, '-infinity', -1, 15, '{0,1}')$$), ('job_next_due', $$('{-infinity,-infinity,-infinity}', '{-1,-1,-1}')$$),
   ('job_lives', '(1)'), ('job_count', $$('{"kind": "k"}')$$), ('job_edit', $$(1, '{"priority": 1}')$$), ('job_edit_waiting', $$('{0}', '{1}', 1)$$), ('job_operation', '(1)'),
-  ('job_enqueue', $$('k', '{}', 'default', NULL, 0, NULL, 'keep', NULL, NULL, NULL, NULL, NULL, NULL, '{}')$$), ('lane_holders', ''), ('queues_running', ''),
+  ('job_enqueue', $$('k', '{}', 'default', NULL, 0, NULL, 'keep', NULL, NULL, NULL, NULL, NULL, NULL, '{}')$$), ('lane_holders', ''), ('job_anything_due', $$('{}')$$), ('job_drained', $$('2000-01-01Z', '{}')$$), ('job_failed_since', $$('2000-01-01Z', '{}', 10)$$), ('queues_running', ''),
   ('queue_concurrency', $$('q', 3)$$), ('rate_set', $$('r', 1, 1)$$), ('rates', ''), ('schedule_figures', ''), ('tenant_weight_set', $$('t', 2)$$),
   ('job_scan', $$(1::smallint, '0', -1, 'queue', 'default', 15, '{0,1}')$$), ('job_of_key', $$('k', 0, 15, '{0,1}')$$), ('job_payloads', $$('{1}')$$),
   ('job_finish', $$('{1}', '{0}')$$), ('job_finish_full', $$('{1}', '{0}', '{completed}', '{1}', '{NULL}', 'w', '{1}', '{1}', '{NULL}')$$),

@@ -149,6 +149,9 @@ class JobReader {
   virtual std::vector<JobId> still(std::span<const JobKey> jobs) = 0;
 
   virtual Controls controls() = 0;
+  // Whether a job is due or runs, whoever has its lane; not counting what a pause holds up. Of
+  // these queues, or of all. Reads all jobs at worst.
+  virtual bool anything_due(std::span<const std::string> queues) = 0;
   virtual std::vector<Signal> signals(std::span<const feed::Slice> lanes) = 0;
   virtual void signals_done(std::span<const std::int64_t> ids) = 0;
   // False: it does not wait, or its lane is lost.

@@ -88,6 +88,7 @@ class JobReader final : public worker::JobReader {
   std::vector<LargePayload> payloads(std::span<const worker::JobId> ids) override;
   std::vector<worker::JobId> still(std::span<const worker::JobKey> jobs) override;
   worker::Controls controls() override;
+  bool anything_due(std::span<const std::string> queues) override;
   std::vector<worker::Signal> signals(std::span<const feed::Slice> lanes) override;
   void signals_done(std::span<const std::int64_t> ids) override;
   bool cancel_waiting(std::span<const feed::Lease> lanes, worker::JobId job,

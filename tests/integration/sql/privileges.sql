@@ -31,7 +31,7 @@ SELECT assert.fails(s, '42501', 'permission denied') FROM unnest(ARRAY[
   'INSERT INTO relevo.job_signal (lane, what, job_id) VALUES (0, ''cancel'', 1)', 'SELECT * FROM relevo.unique_hold', 'SELECT * FROM relevo.job_batch', 'SELECT * FROM relevo.schedules', 'SELECT * FROM relevo.inbox',
   $$SELECT relevo.store_jobs('x', '[]', NULL)$$, 'SELECT relevo.refuse_job()', $$SELECT relevo.job_element_problem('{}')$$, $$SELECT relevo.batch_ended('{1}')$$, $$SELECT relevo.remove_jobs('{1}', true, 'discarded', NULL)$$, $$SELECT relevo.redrive('{1}')$$,
   $$SELECT relevo.discard('{1}')$$, 'SELECT relevo.retry_now(1)', $$SELECT relevo.start_operation('cancel', '{}')$$, $$SELECT relevo.pause()$$, $$SELECT relevo.resume()$$, $$SELECT relevo.set_rate('k', 1, 1)$$,
-  $$SELECT relevo.schedule_put('s', 'k', '*')$$, $$SELECT relevo.tidy_jobs('1 d', '1 d')$$, 'SELECT relevo.make_days(0, 1)', 'SELECT relevo.initialise_lanes(4)', $$SELECT setval('relevo.job_id_seq', 1)$$,
+  $$SELECT relevo.schedule_put('s', 'k', '*')$$, $$SELECT relevo.tidy_jobs('1 d', '1 d')$$, 'SELECT relevo.make_days(0, 1)', 'SELECT relevo.initialise_lanes(16)', $$SELECT setval('relevo.job_id_seq', 1)$$,
   $$INSERT INTO relevo.outbox (xid, aggregate_type, aggregate_id, event_type) VALUES ('3', 'order', '1', 'E')$$,
   $$INSERT INTO relevo.outbox (id, aggregate_type, aggregate_id, event_type) OVERRIDING SYSTEM VALUE VALUES (1, 'order', '1', 'E')$$,
   $$INSERT INTO relevo.outbox_default (aggregate_type, aggregate_id, event_type) VALUES ('order', '1', 'E')$$,
@@ -141,7 +141,7 @@ SELECT assert.fails(s, '42501', 'permission denied') FROM unnest(ARRAY[
   'SELECT id FROM relevo.outbox', 'SELECT payload FROM relevo.outbox', 'DELETE FROM relevo.outbox', $$INSERT INTO relevo.outbox (xid, aggregate_type, aggregate_id, event_type) VALUES ('3', 't', 'i', 'e')$$,
   'SELECT * FROM relevo.position', 'UPDATE relevo.position SET a = 1', 'SELECT * FROM relevo.dead_event', 'DELETE FROM relevo.tick', 'UPDATE relevo.tick SET fingerprint = 1', 'UPDATE relevo.lane SET lanes = 4', 'DELETE FROM relevo.lane',
   'UPDATE relevo.job_history SET kind = kind', 'DELETE FROM relevo.job_history', 'UPDATE relevo.inbox SET day = day', 'UPDATE relevo.audit_log SET actor = NULL', 'DELETE FROM relevo.audit_log', 'TRUNCATE relevo.job', 'UPDATE relevo.schema SET version = 1', 'DELETE FROM relevo.migration',
-  'SELECT relevo.make_days(0, 1)', 'SELECT relevo.initialise_lanes(4)', 'SELECT relevo.initialise_shards(4)', 'SELECT relevo.create_leaf(99)', 'SELECT relevo.ensure_partitions()', 'SELECT relevo.grant_privileges()',
+  'SELECT relevo.make_days(0, 1)', 'SELECT relevo.initialise_lanes(16)', 'SELECT relevo.initialise_shards(4)', 'SELECT relevo.create_leaf(99)', 'SELECT relevo.ensure_partitions()', 'SELECT relevo.grant_privileges()',
   'CREATE TABLE relevo.mine ()']) s;
 RESET SESSION AUTHORIZATION;
 

@@ -32,8 +32,9 @@ CROSS JOIN (SELECT ARRAY[t.id, t.id, 0, -1, t.fingerprint] AS slot FROM relevo.t
 CREATE FUNCTION relevo.initialise_lanes(n int) RETURNS void LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF n IS NULL OR n NOT IN (1, 2, 4, 8, 16, 32, 64, 128, 256) THEN
-    RAISE EXCEPTION 'relevo.initialise_lanes: n: must be a power of two from 1 to 256' USING ERRCODE = 'invalid_parameter_value';
+  IF n IS DISTINCT FROM 16 THEN
+    RAISE EXCEPTION 'relevo.initialise_lanes: n: is %; give 16: the workers of this version know no other number of lanes', coalesce(n::text, 'NULL')
+      USING ERRCODE = 'invalid_parameter_value';
   END IF;
   LOCK TABLE relevo.lane IN EXCLUSIVE MODE;
   IF NOT EXISTS (SELECT FROM relevo.lane p WHERE p.lanes <> n) THEN

@@ -394,5 +394,151 @@ TEST(WorkerLoop, RunsWhatAWorkerThatDiedHadInItsJournalBeforeItEnds) {
   EXPECT_EQ(one.metrics.crashes, 1U);
 }
 
+// ---- operations, edits, sweeps
+
+struct Paused : World {
+  Paused() {
+    Controls controls;
+    controls.queues.push_back({"still", "*", true, std::nullopt});
+    jobs.set_controls(controls);
+  }
+  JobId put(const char* kind, const char* queue) {
+    auto row = of_kind(kind);
+    row.queue = queue;
+    return jobs.put(row);
+  }
+};
+
+TEST(WorkerLoop, CancelsAllThatWaitAndAsksWhatRunsToStop) {
+  Paused w;
+  const auto runs = w.put("stays", "default");
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.runs.of(runs) == 1; }, 2ms));
+  std::vector<JobId> waiting;
+  for (int i = 0; i < 25; ++i) waiting.push_back(w.put("stays", "still"));
+  const auto other = w.put("count", "still");
+  const auto id = w.jobs.operate(true, "stays");
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.operation(id).lanes_left == 0; }, 2ms));
+  EXPECT_EQ(w.jobs.operation(id).changed, 25);
+  // The one that ran has ended cancelled; nothing else is left but the other kind.
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().size() == 1; }, 2ms));
+  EXPECT_EQ(w.jobs.rows().front().at.id, other);
+  w.jobs.set_controls({});
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().empty(); }, 2ms));
+  for (const auto job : waiting) EXPECT_EQ(w.runs.of(job), 0) << "job " << job;
+  EXPECT_EQ(w.runs.of(other), 1);
+}
+
+TEST(WorkerLoop, RetriesTheDeadAndWhatWaitsForItsTime) {
+  World w;
+  auto row = of_kind("count");
+  std::vector<JobId> ids;
+  for (int i = 0; i < 12; ++i) {
+    row.state = i % 2 == 0 ? 2 : 0;
+    row.run_at = core::system_clock().wall() + (i % 2 == 0 ? -1h : 1h);
+    ids.push_back(w.jobs.put(row));
+  }
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  const auto id = w.jobs.operate(false, "count");
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().empty(); }, 2ms));
+  EXPECT_EQ(w.jobs.operation(id).changed, 12);
+  for (const auto job : ids) EXPECT_EQ(w.runs.of(job), 1) << "job " << job;
+}
+
+TEST(WorkerLoop, EditsWhatStandsInItsMemoryAndRunsItOnceAsEdited) {
+  Paused w;
+  const auto running = w.put("stays", "default");
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.runs.of(running) == 1; }, 2ms));
+  const auto id = w.put("stays", "still");
+  const auto locked = w.put("stays", "still");
+  w.jobs.lock(locked);
+  const auto to_count = [](test::FakeJobs::Row& row) {
+    row.kind = "count";
+    row.queue = "default";
+  };
+  for (const auto job : {running, id, locked}) w.jobs.edit(job, to_count);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.completed()[id] == 1; }, 2ms));
+  EXPECT_EQ(w.runs.of(id), 1);
+  // Somebody has it locked: the wish waits. What runs is not edited, and its wish is over.
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.signals() == 1; }, 2ms));
+  EXPECT_EQ(w.runs.of(locked), 0);
+  w.jobs.unlock(locked);
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.completed()[locked] == 1; }, 2ms));
+  EXPECT_EQ(w.jobs.signals(), 0U);
+  EXPECT_EQ(w.jobs.rows().front().kind, "stays");
+}
+
+int change_with_losses(std::set<int> calls, bool after) {
+  Paused w;
+  std::vector<JobId> cancelled, edited;
+  for (int i = 0; i < 8; ++i) {
+    cancelled.push_back(w.put("unit", "still"));
+    edited.push_back(w.put("count", "still"));
+  }
+  const auto id = w.jobs.operate(true, "unit");
+  for (const auto job : edited) {
+    w.jobs.edit(job, [](test::FakeJobs::Row& row) { row.queue = "default"; });
+  }
+  w.jobs.lose_at(std::move(calls), after);
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().empty() && w.jobs.signals() == 0; }, 2ms))
+      << w.jobs.rows().size() << " jobs and " << w.jobs.signals() << " wishes are left";
+  EXPECT_EQ(w.jobs.operation(id).lanes_left, 0);
+  EXPECT_EQ(w.jobs.operation(id).changed, 8);
+  for (const auto job : cancelled) EXPECT_EQ(w.runs.of(job), 0) << "job " << job;
+  for (const auto job : edited) EXPECT_EQ(w.runs.of(job), 1) << "job " << job;
+  return w.jobs.calls();
+}
+
+TEST(WorkerLoop, ChangesAreMadeOnceWhereverTheConnectionIsLost) {
+  const int calls = change_with_losses({}, false);
+  for (const bool after : {false, true}) {
+    for (int at = 1; at <= calls && !HasFailure(); at += step_from_environment()) {
+      SCOPED_TRACE((after ? "after call " : "before call ") + std::to_string(at));
+      change_with_losses({at}, after);
+    }
+  }
+}
+
+// A mark that no journal names, and one that looks so but stands in the worker's memory.
+TEST(WorkerLoop, SetsFreeWhatIsStuckAndNothingThatItKnows) {
+  Paused w;
+  test::FakeJobs::Row row;
+  row.state = 1;
+  row.unique = "only";
+  const auto stuck = w.jobs.put(row);
+  // With a time of its own, so that no place is remembered: what is skipped puts the sweep off.
+  auto held_up = of_kind("count");
+  held_up.queue = "still";
+  held_up.run_at = core::system_clock().wall() - 1h;
+  const auto known = w.jobs.put(held_up);
+  w.jobs.suspect(known);
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return one.worker->ready(); }, 2ms));
+  EXPECT_EQ(w.runs.of(stuck), 0);
+  one.clock.put_forward(11min);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.runs.of(stuck) == 1; }, 2ms));
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.sweeps() > 0; }, 2ms));
+  EXPECT_EQ(w.jobs.rows().front().at.id, known);
+  EXPECT_EQ(w.jobs.rows().front().token, 0);
+  w.jobs.set_controls({});
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.runs.of(known) == 1; }, 2ms));
+}
+
 }  // namespace
 }  // namespace relevo::worker

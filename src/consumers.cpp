@@ -9,8 +9,8 @@
 namespace relevo {
 namespace {
 
-worker::ConsumerOptions options_of(const config::Subscription& subscription,
-                                   std::chrono::milliseconds drain) {
+worker::ConsumerOptions options_of(const config::Config& config,
+                                   const config::Subscription& subscription) {
   worker::ConsumerOptions options;
   options.subscription = subscription.name;
   options.envelope = worker::envelope_of(subscription.envelope).value_or(worker::Envelope::kAuto);
@@ -19,7 +19,10 @@ worker::ConsumerOptions options_of(const config::Subscription& subscription,
   options.concurrency = subscription.concurrency;
   options.batch_size = static_cast<std::size_t>(subscription.batch_size);
   options.max_attempts = subscription.max_attempts;
-  options.drain = drain;
+  // Each call of an endpoint has a limit of its own.
+  if (!subscription.http) options.timeout = subscription.timeout;
+  options.give_up = config.worker.give_up;
+  options.drain = config.shutdown.grace * 3 / 4;
   return options;
 }
 
@@ -39,7 +42,8 @@ kafka::ConsumerOptions source_of(const config::Config& config,
 
 Consumers::Consumers(const config::Config& config, const kafka::PublisherOptions& kafka,
                      const postgres::ConnectOptions& database, const HandlerSet& handlers,
-                     worker::ConsumerMetrics& metrics, core::Log& log, const core::Clock& clock) {
+                     worker::ConsumerMetrics& metrics, core::Log& log, const core::Clock& clock,
+                     const std::function<void()>& replace) {
   for (const auto& subscription : config.subscriptions) {
     Part part;
     part.subscription = subscription.name;
@@ -49,13 +53,14 @@ Consumers::Consumers(const config::Config& config, const kafka::PublisherOptions
     }
     auto source = source_of(config, subscription, kafka.client);
     part.consumer = std::make_unique<worker::Consumer>(
-        options_of(subscription, config.shutdown.grace * 3 / 4),
+        options_of(config, subscription),
         worker::Consumer::Ports{
             [source = std::move(source), &log, &clock] {
               return std::make_unique<kafka::KafkaConsumer>(source, log, clock);
             },
             [database] { return std::make_unique<postgres::MessageStore>(database); },
-            handlers.messages(subscription), part.dead_letters.get(), metrics, log, clock});
+            handlers.messages(subscription), part.dead_letters.get(), metrics, log, clock,
+            replace});
     parts_.push_back(std::move(part));
   }
 }

@@ -19,7 +19,8 @@ class Consumers {
  public:
   Consumers(const config::Config& config, const kafka::PublisherOptions& kafka,
             const postgres::ConnectOptions& database, const HandlerSet& handlers,
-            worker::ConsumerMetrics& metrics, core::Log& log, const core::Clock& clock);
+            worker::ConsumerMetrics& metrics, core::Log& log, const core::Clock& clock,
+            const std::function<void()>& replace);
 
   void start();
   void stop();

@@ -204,7 +204,8 @@ Daemon::Parts::Parts(const config::Config& c, std::vector<std::string> isolated_
                       schedules_of(config), metrics.schedules(), log, clock);
   }
   if (consumes)
-    consumers.emplace(config, kafka, database, *handlers, metrics.consumers(), log, clock);
+    consumers.emplace(config, kafka, database, *handlers, metrics.consumers(), log, clock,
+                      [this] { replace(); });
   if (config.http.listen.empty()) return;
   http.emplace(config.http.listen,
                http::Endpoints{[this] { return live(); }, [this] { return ready(); },

@@ -97,6 +97,33 @@ std::vector<worker::ScheduleDefinition> schedules_of(const config::Config& confi
   return all;
 }
 
+std::vector<config::Problem> schedule_problems(const config::Config& config) {
+  std::vector<config::Problem> problems;
+  for (std::size_t i = 0; i < config.schedules.size(); ++i) {
+    const auto& schedule = config.schedules[i];
+    const auto check = [&](const std::string& field, std::string_view named, auto parse) {
+      try {
+        parse();
+      } catch (const std::invalid_argument& error) {
+        std::string_view why = error.what();
+        if (why.starts_with(named)) why.remove_prefix(named.size());  // the key says it
+        problems.push_back({"schedules[" + std::to_string(i) + "]." + field, std::string(why)});
+      }
+    };
+    check("time_zone", "time zone ", [&] { (void)worker::TimeZone::find(schedule.time_zone); });
+    if (!schedule.cron.empty()) {
+      check("cron", "cron ", [&] { (void)worker::Cron::parse(schedule.cron); });
+    }
+    if (schedule.every) {
+      check("every", "every: ", [&] { (void)worker::Timing::every(*schedule.every); });
+    }
+    if (!schedule.at.empty()) {
+      check("at", "at: ", [&] { (void)worker::parse_instant(schedule.at); });
+    }
+  }
+  return problems;
+}
+
 bool has_role(const config::Config& config, std::string_view role) {
   return std::find(config.roles.begin(), config.roles.end(), role) != config.roles.end();
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "relevo/config/config.hpp"
+#include "relevo/config/problem.hpp"
 #include "relevo/kafka/client_options.hpp"
 #include "relevo/kafka/publisher.hpp"
 #include "relevo/postgres/connection.hpp"
@@ -28,6 +29,9 @@ relay::Options relay_options(const config::Config& config);
 worker::Options worker_options(const config::Config& config);
 // Throws core::IntegrationError (kMisconfigured) for a cron, time or time zone that is none.
 std::vector<worker::ScheduleDefinition> schedules_of(const config::Config& config);
+
+// Crons, intervals, times and zones of the schedules that are none: rules for config::Source.
+std::vector<config::Problem> schedule_problems(const config::Config& config);
 
 bool has_role(const config::Config& config, std::string_view role);
 

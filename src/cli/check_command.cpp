@@ -163,7 +163,7 @@ Json to_json(std::span<const Finding> findings) {
 }
 
 int Check::run() {
-  const auto loaded = config::load({invocation_.config_file, config::process_environment()});
+  const auto loaded = read_config(invocation_);
   if (loaded.ok() && !json_) invocation_.out.print(config::print_effective(loaded.config) + "\n");
   std::vector<Finding> problems;
   for (const auto& problem : loaded.errors) {

@@ -5,6 +5,7 @@
 
 #include "cli/printable.hpp"
 #include "daemon.hpp"
+#include "wiring.hpp"
 
 namespace relevo::cli {
 namespace {
@@ -24,12 +25,23 @@ UsageError::UsageError(std::string line) : Failure(exit_code::kUsage, std::move(
 
 void complain(const std::string& line) { std::cerr << "relevo: " << printable(line) << std::endl; }
 
+config::LoadResult read_config(const Invocation& invocation) {
+  return config::load({invocation.config_file, config::process_environment(), schedule_problems});
+}
+
 config::LoadResult load_config_with_warnings(const Invocation& invocation) {
-  auto loaded = config::load({invocation.config_file, config::process_environment()});
+  auto loaded = read_config(invocation);
   if (loaded.ok()) return loaded;
   std::vector<std::string> lines;
   for (const auto& problem : loaded.errors) lines.push_back("configuration: " + problem.line());
   throw Failure(exit_code::kMisconfigured, std::move(lines));
+}
+
+std::vector<std::string> isolated_job_command(const config::LoadResult& loaded) {
+  std::vector<std::string> command{"/proc/self/exe"};
+  if (loaded.file) command.insert(command.end(), {"--config", *loaded.file});
+  command.emplace_back("isolated-job");
+  return command;
 }
 
 config::Config load_config(const Invocation& invocation) {

@@ -52,10 +52,15 @@ using Action = std::function<int(Invocation&)>;
 // A line for people on standard error.
 void complain(const std::string& line);
 
+// The configuration, or what is wrong with it.
+config::LoadResult read_config(const Invocation& invocation);
 // The configuration, which the command needs to be free of errors: throws Failure with all of them.
 config::LoadResult load_config_with_warnings(const Invocation& invocation);
 // The same, with the warnings told on standard error.
 config::Config load_config(const Invocation& invocation);
+
+// What a worker starts for a job that is suspected of killing its process.
+std::vector<std::string> isolated_job_command(const config::LoadResult& loaded);
 
 void add_run(CLI::App& parent, Action& chosen);
 void add_migrate(CLI::App& parent, Action& chosen);

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "cli/dead_commands.hpp"
-#include "cli/json_text.hpp"
+#include "cli/page.hpp"
 #include "cli/table.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
@@ -18,9 +18,7 @@ queued_behind (nothing is wrong with it: it waits for an earlier event of its ag
 
 struct Options {
   std::optional<std::string> state;
-  std::int64_t after = 0;
-  int limit = 100;
-  bool json = false;
+  PageOptions page;
 };
 
 Json to_json(const postgres::DeadEventRow& row) {
@@ -56,20 +54,9 @@ std::string to_table(const std::vector<postgres::DeadEventRow>& rows) {
 
 int list(const Options& options, const Invocation& invocation) {
   postgres::Inspector inspector(connect_options(load_config(invocation)));
-  // One more than asked for tells whether there are more.
-  auto rows = inspector.dead_list(options.after, options.state, options.limit + 1);
-  const bool more = rows.size() > static_cast<std::size_t>(options.limit);
-  if (more) rows.pop_back();
-  if (options.json) {
-    Json all = Json::array();
-    for (const auto& row : rows) all.push_back(to_json(row));
-    invocation.out.print(json_line(all));
-  } else {
-    invocation.out.print(to_table(rows));
-  }
-  if (more)
-    complain("there are more: add --after " + std::to_string(rows.back().id) +
-             ", or a larger --limit");
+  const auto& page = options.page;
+  print_page(invocation, page, inspector.dead_list(page.after, options.state, page.rows_to_read()),
+             to_json, to_table);
   return exit_code::kOk;
 }
 
@@ -83,11 +70,7 @@ void add_dead_list(CLI::App& parent, Action& chosen) {
   command->add_option("--state", options->state, "Only parked, retry or skipped")
       ->type_name("STATE")
       ->check(CLI::IsMember({"parked", "retry", "skipped"}));
-  command->add_option("--after", options->after, "Only ids larger than this")->type_name("ID");
-  command->add_option("--limit", options->limit, "At most so many (100)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000));
-  command->add_flag("--json", options->json, "One JSON array");
+  add_page_options(*command, options->page);
   command->callback([&chosen, options] {
     chosen = [options](Invocation& invocation) { return list(*options, invocation); };
   });

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/dead_message_commands.hpp"
+#include "cli/page.hpp"
 #include "cli/printable.hpp"
 #include "cli/table.hpp"
 #include "daemon.hpp"
@@ -16,9 +17,7 @@ rejected (its handler said so), exhausted (it failed too often).)";
 
 struct ListOptions {
   std::optional<std::string> subscription;
-  std::int64_t after = 0;
-  int limit = 100;
-  bool json = false;
+  PageOptions page;
 };
 
 std::string to_table(const std::vector<postgres::DeadMessageRow>& rows) {
@@ -36,21 +35,9 @@ std::string to_table(const std::vector<postgres::DeadMessageRow>& rows) {
 
 int list(const ListOptions& options, const Invocation& invocation) {
   postgres::DeadMessages messages(connect_options(load_config(invocation)));
-  // One more than asked for tells whether there are more.
-  auto rows = messages.list(options.after, options.subscription, options.limit + 1);
-  const bool more = rows.size() > static_cast<std::size_t>(options.limit);
-  if (more) rows.pop_back();
-  if (options.json) {
-    Json all = Json::array();
-    for (const auto& row : rows) all.push_back(to_json(row));
-    invocation.out.print(json_line(all));
-  } else {
-    invocation.out.print(to_table(rows));
-  }
-  if (more) {
-    complain("there are more: add --after " + std::to_string(rows.back().id) +
-             ", or a larger --limit");
-  }
+  const auto& page = options.page;
+  print_page(invocation, page, messages.list(page.after, options.subscription, page.rows_to_read()),
+             to_json, to_table);
   return exit_code::kOk;
 }
 
@@ -110,11 +97,7 @@ void add_dead_message_list(CLI::App& parent, Action& chosen) {
   const auto options = std::make_shared<ListOptions>();
   command->add_option("--subscription", options->subscription, "Only of this subscription")
       ->type_name("NAME");
-  command->add_option("--after", options->after, "Only ids larger than this")->type_name("ID");
-  command->add_option("--limit", options->limit, "At most so many (100)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000));
-  command->add_flag("--json", options->json, "One JSON array");
+  add_page_options(*command, options->page);
   command->callback([&chosen, options] {
     chosen = [options](Invocation& invocation) { return list(*options, invocation); };
   });

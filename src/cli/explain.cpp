@@ -34,6 +34,7 @@ constexpr std::array kRemedies{
            "set database.prepared_statements to false: a pooler between hands this connection's "
            "statements to others"},
     Remedy{"22P02", "give valid JSON as payload"},
+    Remedy{"22P05", "take \\u0000 out of the JSON: PostgreSQL cannot store it"},
     Remedy{"no password supplied", "set database.password_file, or the password in database.url"},
     Remedy{"Connection refused", "start PostgreSQL, or correct host and port in database.url"},
     Remedy{"could not translate host name", "correct the host in database.url"},

@@ -20,7 +20,9 @@ core::WallTime parse_time_option(std::string_view option, const std::string& tex
   try {
     return worker::parse_instant(text);
   } catch (const std::invalid_argument& error) {
-    throw UsageError(std::string(option) + ": " + error.what());
+    std::string_view why = error.what();
+    if (why.starts_with("at: ")) why.remove_prefix(4);  // the option says it
+    throw UsageError(std::string(option) + ": " + std::string(why));
   }
 }
 

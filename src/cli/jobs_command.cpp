@@ -20,7 +20,7 @@ Typical:
 
 void add_jobs(CLI::App& parent, Action& chosen) {
   auto* command = parent.add_subcommand(
-      "jobs", "Jobs: list, show, enqueue, edit, retry, cancel, discard, operations");
+      "jobs", "Jobs: list, show, enqueue, edit, retry, cancel, discard, drain, operations");
   command->footer(kFooter);
   command->require_subcommand(1);
   add_jobs_list(*command, chosen);
@@ -32,6 +32,7 @@ void add_jobs(CLI::App& parent, Action& chosen) {
   add_jobs_discard(*command, chosen);
   add_jobs_operations(*command, chosen);
   add_jobs_assert_enqueued(*command, chosen);
+  add_jobs_drain(*command, chosen);
 }
 
 }  // namespace relevo::cli

@@ -22,6 +22,7 @@ void add_jobs_cancel(CLI::App& parent, Action& chosen);
 void add_jobs_discard(CLI::App& parent, Action& chosen);
 void add_jobs_operations(CLI::App& parent, Action& chosen);
 void add_jobs_assert_enqueued(CLI::App& parent, Action& chosen);
+void add_jobs_drain(CLI::App& parent, Action& chosen);
 
 // Everything but payload, headers and result.
 Json job_json(const postgres::JobStatus& job);

@@ -3,6 +3,7 @@
 
 #include "cli/job_filter.hpp"
 #include "cli/jobs_commands.hpp"
+#include "cli/page.hpp"
 #include "cli/table.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
@@ -21,9 +22,7 @@ Examples:
 
 struct Options {
   JobFilter filter;
-  std::int64_t after = 0;
-  int limit = 100;
-  bool json = false;
+  PageOptions page;
 };
 
 std::string to_table(const std::vector<postgres::JobStatus>& jobs) {
@@ -43,21 +42,9 @@ std::string to_table(const std::vector<postgres::JobStatus>& jobs) {
 int list(const Options& options, const Invocation& invocation) {
   const auto filter = options.filter.json();
   postgres::JobAdmin admin(connect_options(load_config(invocation)));
-  // One more than asked for tells whether there are more.
-  auto jobs = admin.list(filter, options.after, options.limit + 1);
-  const bool more = jobs.size() > static_cast<std::size_t>(options.limit);
-  if (more) jobs.pop_back();
-  if (options.json) {
-    Json all = Json::array();
-    for (const auto& job : jobs) all.push_back(job_json(job));
-    invocation.out.print(json_line(all));
-  } else {
-    invocation.out.print(to_table(jobs));
-  }
-  if (more) {
-    complain("there are more: add --after " + std::to_string(jobs.back().id) +
-             ", or a larger --limit");
-  }
+  const auto& page = options.page;
+  print_page(invocation, page, admin.list(filter, page.after, page.rows_to_read()), job_json,
+             to_table);
   return exit_code::kOk;
 }
 
@@ -69,11 +56,7 @@ void add_jobs_list(CLI::App& parent, Action& chosen) {
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();
   add_filter_options(*command, options->filter, FilterOf::kAll);
-  command->add_option("--after", options->after, "Only ids larger than this")->type_name("ID");
-  command->add_option("--limit", options->limit, "At most so many (100)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000));
-  command->add_flag("--json", options->json, "One JSON array");
+  add_page_options(*command, options->page);
   command->callback([&chosen, options] {
     chosen = [options](Invocation& invocation) { return list(*options, invocation); };
   });

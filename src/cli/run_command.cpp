@@ -21,10 +21,7 @@ int run_daemon(const Invocation& invocation) {
   for (const auto& problem : loaded.warnings) {
     log->warn("configuration", {{"where", problem.where}, {"problem", problem.message}});
   }
-  std::vector<std::string> isolated_job{"/proc/self/exe"};
-  if (loaded.file) isolated_job.insert(isolated_job.end(), {"--config", *loaded.file});
-  isolated_job.emplace_back("isolated-job");
-  return Daemon(loaded.config, std::move(isolated_job), *log).run();
+  return Daemon(loaded.config, isolated_job_command(loaded), *log).run();
 }
 
 }  // namespace

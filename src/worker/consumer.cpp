@@ -63,7 +63,7 @@ Consumer::~Consumer() { stop(); }
 void Consumer::start() {
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = draining_ = false;
+    stopping_ = draining_ = replacing_ = false;
     problem_.reset();
   }
   stop_ = {};
@@ -109,6 +109,7 @@ void Consumer::control() {
   };
   for (bool stopping = false; !stopping;) {
     heartbeat_.beat(to_.clock.now());
+    watch_calls();
     try {
       if (!source) {
         source = to_.open_source();
@@ -129,7 +130,10 @@ void Consumer::control() {
           const std::lock_guard lock(mutex_);
           problem_ = error.what();
         }
-        while (!pause(kLongestWait)) heartbeat_.beat(to_.clock.now());
+        while (!pause(kLongestWait)) {
+          heartbeat_.beat(to_.clock.now());
+          watch_calls();
+        }
         break;
       }
       source_outage_.failed(error.what());
@@ -238,6 +242,34 @@ void Consumer::close_source(std::unique_ptr<MessageSource>& source) {
   source.reset();
 }
 
+// A handler over its time is asked to stop. Its thread cannot be ended from here, and its messages,
+// with all that come after them, wait for it: what ignores the request costs the process.
+void Consumer::watch_calls() {
+  if (options_.timeout == 0ms) return;
+  std::vector<std::stop_source> late;
+  bool replace = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto now = to_.clock.now();
+    for (auto* call : calls_) {
+      if (now - call->begun < options_.timeout) continue;
+      if (!call->stop.stop_requested()) late.push_back(call->stop);
+      if (replacing_ || now - call->begun < options_.timeout + options_.give_up) continue;
+      replace = replacing_ = true;
+    }
+  }
+  for (auto& stop : late) {
+    to_.log.warn("handler over its time limit is asked to stop",
+                 {{"subscription", options_.subscription},
+                  {"limit_ms", std::int64_t{options_.timeout.count()}}});
+    stop.request_stop();
+  }
+  if (!replace) return;
+  to_.log.error("a handler does not come back: this process ends to be started anew",
+                {{"subscription", options_.subscription}});
+  if (to_.replace) to_.replace();
+}
+
 // Nothing new is begun; what is at work gets its time, then the request to stop.
 void Consumer::drain() {
   std::unique_lock lock(mutex_);
@@ -253,6 +285,7 @@ void Consumer::drain() {
   };
   if (wait_idle(options_.drain)) return;
   stop_.request_stop();
+  for (auto* call : calls_) call->stop.request_stop();
   (void)wait_idle(kStopWait);
 }
 

@@ -73,6 +73,17 @@ std::vector<Outcome> call(MessageHandler& handler, std::span<const Message> mess
 
 }  // namespace
 
+Consumer::Call::Call(Consumer& consumer) : begun(consumer.to_.clock.now()), consumer_(consumer) {
+  const std::lock_guard lock(consumer_.mutex_);
+  consumer_.calls_.insert(this);
+  if (consumer_.stop_.stop_requested()) stop.request_stop();
+}
+
+Consumer::Call::~Call() {
+  const std::lock_guard lock(consumer_.mutex_);
+  consumer_.calls_.erase(this);
+}
+
 Consumer::Run::Run(Consumer& consumer, MessageStore& store, std::vector<Taken> taken)
     : consumer_(consumer), store_(store) {
   items_.reserve(taken.size());
@@ -208,7 +219,8 @@ std::optional<Consumer::Run::Failure> Consumer::Run::attempt(const Items& items)
     std::vector<Message> messages;
     messages.reserve(fresh.size());
     for (const auto* item : fresh) messages.push_back(item->decoded().message);
-    RunContext context(*transaction, to.clock, consumer_.stop_.get_token(), to.log);
+    Call handlers_call(consumer_);
+    RunContext context(*transaction, to.clock, handlers_call.stop.get_token(), to.log);
     const auto outcomes =
         fresh.empty() ? std::vector<Outcome>() : call(to.handler, messages, context);
     if (std::ranges::all_of(outcomes, keeps)) {
@@ -376,7 +388,8 @@ bool Consumer::Run::redrive(Consumer& consumer, MessageStore& store) {
       const InboxEvent event{message.id, day};
       bool done = transaction->enter(options.subscription, {&event, 1}).empty();
       if (!done) {
-        RunContext context(*transaction, to.clock, consumer.stop_.get_token(), to.log);
+        Call handlers_call(consumer);
+        RunContext context(*transaction, to.clock, handlers_call.stop.get_token(), to.log);
         const auto outcome = call(to.handler, {&message, 1}, context)[0];
         if (std::holds_alternative<Snooze>(outcome)) return false;  // at the next look
         done = keeps(outcome);

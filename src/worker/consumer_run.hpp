@@ -24,6 +24,21 @@ struct Consumer::Held {
   std::optional<std::pair<std::string, std::string>> parked;  // error class, message
 };
 
+// A run of the handler, known to the consumer as long as it lasts.
+class Consumer::Call {
+ public:
+  explicit Call(Consumer& consumer);
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  const core::BootTime begun;
+  std::stop_source stop;
+
+ private:
+  Consumer& consumer_;
+};
+
 // Whatever is not settled when it goes is put back: the thread met a fault of the database.
 class Consumer::Run {
  public:

@@ -15,6 +15,7 @@ HeldLane& HeldLanes::add(LaneRow row) {
   lane = HeldLane{};
   lane.done = row.positions;
   lane.unsettled = row.open;
+  lane.left_open = row.open.size();
   lane.must_settle = !row.open.empty();
   lane.row = std::move(row);
   return lane;

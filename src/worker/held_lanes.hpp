@@ -22,6 +22,7 @@ struct HeldLane {
   Positions done;                         // everything up to here was started or left
   std::unordered_map<JobId, Token> open;  // claimed and not known to have ended
   std::vector<JobKey> unsettled;          // of the holder before, locked by its late results
+  std::size_t left_open = 0;              // of them, in the journal yet
   bool crash = false;                     // of that holder
   bool must_settle = false;
   core::BootTime settle_at{};

@@ -43,6 +43,9 @@ std::size_t index(int job_class) { return static_cast<std::size_t>(job_class); }
 
 std::string name_of(const QueueState& pause) { return pause.queue + '\n' + pause.kind; }
 
+// Instead of the name of a pause, which holds a queue.
+constexpr auto kNotOurs = "\n";
+
 // Keeps the order of arrival, whichever way an item comes back.
 template <class Item>
 void insert_in_order(std::deque<Item>& line, Item item) {
@@ -63,7 +66,8 @@ std::size_t Scheduler::ReadyClass::of_tenant(std::string_view tenant) const {
   return found == tenants.end() ? 0 : found->second.size;
 }
 
-Scheduler::Scheduler(const Registry& registry) : registry_(registry) {}
+Scheduler::Scheduler(const Registry& registry, std::vector<std::string> only)
+    : registry_(registry), only_(std::move(only)) {}
 Scheduler::~Scheduler() = default;
 
 Scheduler::Group& Scheduler::group_of(const KindEntry* kind) {
@@ -109,7 +113,7 @@ void Scheduler::offer(const JobRow& row, ReadBatch* batch) {
     Cause key{Scope::kKey, std::string(*row.concurrency_key), {}};
     if (blocked_.contains(key)) why = std::move(key);  // behind those that came before
   }
-  if (!why && !pauses_.empty()) why = pause_of(row);
+  if (!why) why = pause_of(row);
   if (why) {
     if (is_full(*why, row.at.id)) return leave(row, *why);
     item.batch = nullptr;
@@ -267,6 +271,9 @@ std::optional<Scheduler::Item> Scheduler::pick(Group& group) {
 }
 
 std::optional<Scheduler::Cause> Scheduler::pause_of(const JobRow& row) const {
+  if (!only_.empty() && std::find(only_.begin(), only_.end(), row.queue) == only_.end()) {
+    return Cause{Scope::kQueue, std::string(row.queue), kNotOurs};
+  }
   for (const auto& state : pauses_) {
     if (!covers(state.queue, row.queue) || !covers(state.kind, row.kind)) continue;
     // Waits under the narrower name, so that a resume reads no more than it has to.
@@ -291,9 +298,7 @@ bool Scheduler::take_token(const std::string& key, core::BootTime now) {
 // What stands in the way of a start; takes a token when nothing does.
 std::optional<Scheduler::Cause> Scheduler::obstacle(const Item& item, core::BootTime now) {
   const auto& row = item.job->row();
-  if (!pauses_.empty()) {
-    if (auto pause = pause_of(row)) return pause;
-  }
+  if (auto pause = pause_of(row)) return pause;
   if (row.concurrency_key) {
     Cause key{Scope::kKey, std::string(*row.concurrency_key), {}};
     if (free_of_key(key.value, item.kind) == 0) return key;
@@ -617,6 +622,7 @@ void Scheduler::set_controls(const Controls& controls, int lanes_held, int lanes
 }
 
 bool Scheduler::is_paused(const Cause& cause) const {
+  if (cause.pause == kNotOurs) return true;
   return std::any_of(pauses_.begin(), pauses_.end(),
                      [&](const QueueState& state) { return name_of(state) == cause.pause; });
 }

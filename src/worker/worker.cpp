@@ -35,6 +35,7 @@ constexpr auto kSweepEvery = 1h;
 constexpr auto kSettleAgain = 50ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
 constexpr auto kCrashBackoff = 1s;
+constexpr auto kAnythingDueEvery = 20ms;  // until it is empty
 constexpr std::size_t kLargestClaim = 1'000;
 constexpr std::size_t kLargePayloads = 8 << 20;  // bytes fetched for one claim
 constexpr milliseconds kPutBackDelay{50};
@@ -79,13 +80,14 @@ class Worker::Loop {
   void collect_ended();
   void end(Ended& ended);
   void write_results();
+  void put_back(const JobRow& row, std::string reason, RunTimes times);
   void over(const JobKey& job);
 
   void balance_if_due();
   void take_lanes(std::size_t share);
   void enter(HeldLane& lane);
   void settle_due();
-  bool settle(HeldLane& lane, bool crash);
+  std::optional<std::size_t> settle(HeldLane& lane, bool crash);
   void hand_back_leaving();
   void keep_leases();
   void drop(feed::Slice lane);
@@ -94,7 +96,8 @@ class Worker::Loop {
 
   void refresh_controls();
   void apply_signals();
-  void apply_operation(const Signal& signal);
+  void begin_operation(std::span<const Signal> signals);
+  bool apply_operation();
   bool cancel(JobId id);
   static void ask_to_stop(Claim& claim);
   void settle_doubts();
@@ -116,7 +119,7 @@ class Worker::Loop {
   void save_if_due();
   void sweep_if_due();
   void watch_handlers();
-  bool is_empty();
+  bool nothing_left();
 
   void drain();
 
@@ -140,9 +143,21 @@ class Worker::Loop {
     JobKey key;
     feed::Slice lane = 0;
     Claim* running = nullptr;  // nullptr: the run is over
+    milliseconds again_in{0};  // the attempt did not count, so it comes again
   };
   std::unordered_map<JobId, Claimed> claimed_;
   std::vector<std::unique_ptr<Claim>> claiming_;  // selected, not yet journalled
+  // On all jobs that match, in those of our lanes that were asked.
+  struct Operation {
+    struct Lane {
+      std::int64_t epoch = 0;
+      std::int64_t signal = 0;
+    };
+    std::int64_t id = 0;
+    std::map<feed::Slice, Lane> lanes;
+    JobId after = 0;
+  };
+  std::optional<Operation> operation_;
   std::vector<JobKey> doubtful_marks_;            // unique jobs whose journal was in doubt
   std::vector<Ended> ended_;
   std::vector<JobKey> over_;
@@ -163,7 +178,8 @@ class Worker::Loop {
   core::BootTime database_time_at_{};
   std::optional<core::BootTime> stuck_since_;
   bool replacing_ = false;
-  bool idle_look_ = false;  // the last look found nothing
+  core::BootTime comes_again_at_{};  // what did not count as an attempt
+  core::BootTime next_anything_due_{};
   milliseconds poll_;
 };
 
@@ -171,7 +187,7 @@ Worker::Loop::Loop(Options options, Ports ports)
     : options_(std::move(options)),
       to_(std::move(ports)),
       outage_("postgres (jobs)", to_.log, to_.clock),
-      scheduler_(to_.registry),
+      scheduler_(to_.registry, options_.queues),
       executor_({options_.threads, options_.give_up, to_.leases.holder()}, to_.units, to_.isolation,
                 to_.log, to_.clock),
       finisher_(to_.connect_results, options_.quarantine_after, to_.metrics, to_.log, to_.clock),
@@ -199,7 +215,7 @@ void Worker::Loop::run() {
       ready = true;
       outage_.recovered();
       backoff.reset();
-      if (options_.until_empty && is_empty()) break;
+      if (options_.until_empty && nothing_left()) break;
     } catch (const core::IntegrationError& error) {
       disconnect(error.what());
       connect_at = to_.clock.now() + backoff.next();
@@ -266,6 +282,7 @@ void Worker::Loop::disconnect(std::string_view reason) {
   outage_.failed(reason);
   for (const auto& lease : lanes_.leases()) lost_epochs_[lease.slice] = lease.epoch;
   give_up_claiming();
+  operation_.reset();
   scheduler_.forget_waiting();
   lanes_.forget_reads();
 }
@@ -279,6 +296,7 @@ void Worker::Loop::turn() {
   settle_due();
   refresh_controls();
   apply_signals();
+  worked |= apply_operation();
   worked |= read_due();
   worked |= refill();
   worked |= read_windows();
@@ -348,7 +366,7 @@ void Worker::Loop::end(Ended& ended) {
     case Ended::How::kInDoubt: {
       if (claim->cancelled) break;
       const auto* retry = std::get_if<Retry>(&ended.outcome);
-      return finisher_.add(judge_.again(row, retry ? retry->reason : "in doubt", times));
+      return put_back(row, retry ? retry->reason : "in doubt", times);
     }
     case Ended::How::kCrashed: {
       if (claim->cancelled) break;
@@ -369,12 +387,23 @@ void Worker::Loop::end(Ended& ended) {
   finisher_.add(judge_.judge(row, policy, ended.outcome, times));
 }
 
+void Worker::Loop::put_back(const JobRow& row, std::string reason, RunTimes times) {
+  auto verdict = judge_.again(row, std::move(reason), times);
+  if (const auto mine = claimed_.find(row.at.id); mine != claimed_.end()) {
+    mine->second.again_in = std::get<Failure>(verdict).delay;
+  }
+  finisher_.add(std::move(verdict));
+}
+
 // The end of a job is written, or is no matter of ours any more.
 void Worker::Loop::over(const JobKey& job) {
   scheduler_.forget(job);
   // What is not among them was dropped with its lane.
   const auto mine = claimed_.find(job.id);
   if (mine == claimed_.end() || mine->second.key != job) return;
+  if (const auto in = mine->second.again_in; in > 0ms) {
+    comes_again_at_ = std::max(comes_again_at_, to_.clock.now() + in);
+  }
   auto* lane = lanes_.find(mine->second.lane);
   claimed_.erase(mine);
   if (!lane) return;
@@ -401,7 +430,7 @@ void Worker::Loop::write_results() {
   for (const auto& claim : std::exchange(refused_, {})) {
     const auto key = claim->job->key();
     if (std::find(still.begin(), still.end(), key.id) != still.end()) {
-      finisher_.add(judge_.again(claim->row(), "its row was locked by somebody else", {}));
+      put_back(claim->row(), "its row was locked by somebody else", {});
     } else {
       to_.metrics.results_fenced(1);
       over(key);
@@ -490,35 +519,43 @@ void Worker::Loop::enter(HeldLane& lane) {
 
 void Worker::Loop::settle_due() {
   const auto now = to_.clock.now();
+  std::size_t lanes = 0;
+  std::size_t jobs = 0;
   for (auto& [slice, lane] : lanes_) {
-    if (lane.must_settle && now >= lane.settle_at) (void)settle(lane, lane.crash);
+    if (!lane.must_settle || now < lane.settle_at) continue;
+    const auto handed_on = settle(lane, lane.crash);
+    if (!lane.crash || handed_on.value_or(0) == 0) continue;
+    ++lanes;
+    jobs += *handed_on;
   }
+  if (jobs == 0) return;
+  to_.log.warn("lanes of a lost worker: their jobs run again", {{"lanes", lanes}, {"jobs", jobs}});
 }
 
-// Hands what the journal names to new attempts. False: the lane is lost.
-bool Worker::Loop::settle(HeldLane& lane, bool crash) {
+// Hands what the journal names to new attempts; returns how many. nullopt: the lane is lost.
+std::optional<std::size_t> Worker::Loop::settle(HeldLane& lane, bool crash) {
   const auto settled = connected_->session.lanes->settle(
       lane.row.lane, lane.row.epoch, lane.row.version, crash, options_.quarantine_after,
       kCrashBackoff, lane.row.previous_holder);
   if (!settled) {
     lane.must_settle = false;
     lane.row.epoch = -1;  // keep_leases() drops it
-    return false;
+    return std::nullopt;
   }
-  const auto before = lane.unsettled.size();
+  const auto left = static_cast<std::size_t>(settled->left_open);
+  const auto handed_on = lane.left_open - std::min(left, lane.left_open);
+  lane.left_open = left;
   lane.row.version = settled->version;
   lane.row.open = lane.unsettled;
-  lane.must_settle = settled->left_open > 0;
+  lane.must_settle = left > 0;
   lane.settle_at = to_.clock.now() + kSettleAgain;
   if (!lane.must_settle) lane.unsettled.clear();
-  if (crash && before > 0) {
-    const auto handed_on = before - static_cast<std::size_t>(settled->left_open);
-    to_.log.warn("lane of a lost worker: its jobs run again",
-                 {{"lane", lane.row.lane}, {"jobs", handed_on}});
+  if (crash && handed_on > 0) {
     to_.metrics.crash_attempts(handed_on);
     next_due_ = {};
+    comes_again_at_ = to_.clock.now() + kCrashBackoff;
   }
-  return true;
+  return handed_on;
 }
 
 void Worker::Loop::hand_back_leaving() {
@@ -627,14 +664,12 @@ void Worker::Loop::apply_signals() {
   settle_doubts();
   const auto signals = connected_->session.jobs->signals(lanes_.working());
   if (signals.empty()) return;
+  begin_operation(signals);
   std::vector<std::int64_t> done;
   std::vector<JobId> sooner;
   for (const auto& signal : signals) {
     // Those two take their signal away themselves, with what they change.
-    if (signal.kind == SignalKind::kOperation) {
-      apply_operation(signal);
-      continue;
-    }
+    if (signal.kind == SignalKind::kOperation) continue;
     if (signal.kind == SignalKind::kEdit) {
       edit(signal);
       continue;
@@ -677,32 +712,50 @@ void Worker::Loop::edit(const Signal& signal) {
   }
 }
 
-// One lane of an operation on all jobs that match, page by page.
-void Worker::Loop::apply_operation(const Signal& signal) {
-  auto* lane = lanes_.find(signal.lane);
-  if (!lane) return;
-  // What stands ready is dropped first and comes back by the feed unless the operation took it.
-  scheduler_.drop_lane(signal.lane);
-  for (int c = 0; c < kClasses; ++c) {
-    scheduler_.skip_from(c, feed::kStart<Cursor>);
+// One at a time, in all lanes that were asked for it by now.
+void Worker::Loop::begin_operation(std::span<const Signal> signals) {
+  if (operation_) return;
+  for (const auto& signal : signals) {
+    if (signal.kind != SignalKind::kOperation) continue;
+    if (!operation_) operation_.emplace(Operation{signal.subject, {}, 0});
+    const auto* lane = lanes_.find(signal.lane);
+    if (!lane || signal.subject != operation_->id) continue;
+    operation_->lanes[signal.lane] = {lane->row.epoch, signal.id};
   }
+}
+
+// A page a turn, so that everything else goes on. No job starts between the change of its row and
+// its removal here: one thread does both.
+bool Worker::Loop::apply_operation() {
+  if (!operation_) return false;
+  // Whoever holds a lost lane now begins anew.
+  std::erase_if(operation_->lanes, [&](const auto& asked) {
+    const auto* lane = lanes_.find(asked.first);
+    return !lane || lane->leaving || lane->row.epoch != asked.second.epoch;
+  });
+  if (operation_->lanes.empty()) {
+    operation_.reset();
+    return false;
+  }
+  auto& jobs = *connected_->session.jobs;
+  std::vector<feed::Lease> leases;
   std::vector<JobId> held;
-  for (const auto& [id, token] : lane->open) held.push_back(id);
-  std::optional<JobId> after = 0;
-  while (after && !stopping) {
-    const auto page = connected_->session.jobs->apply_operation(
-        signal.subject, {signal.lane, lane->row.epoch}, *after, held);
-    for (const auto id : page.running) (void)cancel(id);
-    after = page.last_id;
-    heartbeat.beat(to_.clock.now());
-    collect_ended();
-    keep_leases();
-    if (!lanes_.find(signal.lane)) return;
+  for (const auto& [slice, asked] : operation_->lanes) {
+    leases.push_back({slice, asked.epoch});
+    for (const auto& [id, token] : lanes_.find(slice)->open) held.push_back(id);
   }
-  if (after) return;  // stopping: the next holder goes on
-  connected_->session.jobs->operation_lane_done(signal.subject, signal.id);
-  due_ = {};
-  due_incomplete_ = true;
+  const auto page = jobs.apply_operation(operation_->id, leases, operation_->after, held);
+  for (const auto id : page.changed) (void)scheduler_.remove(id);
+  for (const auto id : page.running) (void)cancel(id);
+  if (page.last_id) {
+    operation_->after = *page.last_id;
+    return true;
+  }
+  for (const auto& [slice, asked] : operation_->lanes) {
+    jobs.operation_lane_done(operation_->id, asked.signal);
+  }
+  operation_.reset();
+  return true;
 }
 
 bool Worker::Loop::take_rows(const JobRows& rows, ReadBatch* batch) {
@@ -787,7 +840,6 @@ bool Worker::Loop::look() {
   if (tick) {
     for (auto& reader : connected_->readers) opened |= reader.open(tick);
   }
-  idle_look_ = tick && !opened;
   return opened || !tick;
 }
 
@@ -809,7 +861,6 @@ bool Worker::Loop::peek(const feed::Tick& since) {
   // A window is the better way to read much.
   if (rows.rows.size() >= JobReader::kPeeked) next_tick_ = {};
   take_rows(rows, nullptr);
-  if (found) idle_look_ = false;
   return found;
 }
 
@@ -1074,20 +1125,16 @@ void Worker::Loop::watch_handlers() {
   if (to_.replace) to_.replace();
 }
 
-// Nothing is due, nothing runs, and everything committed was looked at.
-bool Worker::Loop::is_empty() {
-  if (!claims_.empty() || !finisher_.idle() || scheduler_.ready() > 0 || scheduler_.waiting() > 0 ||
-      scheduler_.has_left() || !refused_.empty() || due_incomplete_ || !idle_look_ ||
-      lanes_.empty()) {
+// By the table, since what was enqueued a moment ago is not read yet. Jobs that run here are looked
+// at first: the answer has to be newer than their ends.
+bool Worker::Loop::nothing_left() {
+  const auto now = to_.clock.now();
+  if (!claims_.empty() || !finisher_.idle() || !refused_.empty() || scheduler_.ready() > 0 ||
+      now < comes_again_at_ || now < next_anything_due_) {
     return false;
   }
-  for (const auto& reader : connected_->readers) {
-    if (reader.has_window()) return false;
-  }
-  for (const auto& [slice, lane] : lanes_) {
-    if (lane.must_settle) return false;
-  }
-  return to_.clock.now() < next_due_;
+  next_anything_due_ = now + kAnythingDueEvery;
+  return !connected_->session.jobs->anything_due(options_.queues);
 }
 
 void Worker::Loop::drain() {

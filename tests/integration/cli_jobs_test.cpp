@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <csignal>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include "support/environment.hpp"
 #include "support/eventually.hpp"
 #include "support/process.hpp"
+#include "support/scripted_server.hpp"
 
 namespace relevo::test {
 namespace {
@@ -304,6 +306,108 @@ TEST_F(CliJobsTest, StatusTellsOfJobsToWhomMaySeeThem) {
   EXPECT_EQ(exit->code, 0) << relay.standard_error();
   EXPECT_THAT(relay.standard_output(),
               AllOf(HasSubstr("backlog:"), HasSubstr("no member of relevo_worker")));
+}
+
+TEST_F(CliJobsTest, DrainRunsWhatIsDueAndWhatFollowsFromIt) {
+  enqueue({"sample.welcome", R"({"customer": "c-7", "name": "Ada"})"});
+  enqueue({"sample.points", R"({"points": 5})"});
+  enqueue({"sample.points", R"({"points": 5})", "--run-at", "2126-03-29T09:00:00Z"});
+  EXPECT_EQ(done({"jobs", "drain", "--until-empty"}),
+            "completed 3, retryable 0, dead 0, quarantined 0, cancelled 0\nfor later: 1 job\n");
+  EXPECT_EQ(sql_.number("SELECT count(*) FROM relevo.outbox WHERE aggregate_type = 'customer'"), 1);
+  const auto again = answer({"jobs", "drain", "--until-empty"});
+  EXPECT_TRUE(again.at("empty"));
+  EXPECT_EQ(again.at("completed"), 0);
+  EXPECT_EQ(again.at("scheduled"), 1);
+  EXPECT_EQ(sql_.number("SELECT count(*) FROM relevo.lane WHERE holder IS NOT NULL"), 0);
+}
+
+TEST_F(CliJobsTest, DrainSaysWhatDiedAndWhatWillBeTriedAgain) {
+  const auto dead = enqueue({"sample.welcome", R"({"customer": "c-7", "name": ""})"});
+  const auto failed = enqueue({"nobody.knows"});
+  enqueue({"sample.points", R"({"points": 5})", "--expires-at", "2000-01-01T00:00:00Z"});
+  const auto outcome = call({"jobs", "drain", "--until-empty"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err,
+              AllOf(HasSubstr("job " + dead + " (sample.welcome) is dead: name: is empty\n"),
+                    HasSubstr("job " + failed + " (nobody.knows) is retryable: no handler")));
+  EXPECT_THAT(outcome.out,
+              AllOf(StartsWith("completed 0, retryable 1, dead 1, quarantined 0, cancelled 1\n"),
+                    HasSubstr("next retry: ")));
+  // Those of before are not held against it.
+  sql_.query("UPDATE relevo.job SET run_at = now() + '1 day' WHERE id = $1", {failed});
+  const auto later = answer({"jobs", "drain", "--until-empty"});
+  EXPECT_EQ(later.at("dead"), 0);
+  EXPECT_EQ(later.at("retryable"), 1);
+  EXPECT_EQ(later.at("failed"), json::array());
+}
+
+TEST_F(CliJobsTest, DrainLeavesWhatAPauseHoldsUpAndOtherQueues) {
+  const char* points = R"({"points": 5})";
+  done({"queues", "pause", "still"});
+  enqueue({"sample.points", points, "--queue", "still"});
+  enqueue({"sample.points", points, "--queue", "a", "--concurrency-key", "c"});
+  enqueue({"sample.points", points, "--queue", "b", "--concurrency-key", "c"});
+  const auto first = answer({"jobs", "drain", "--until-empty", "--queue", "b"});
+  EXPECT_EQ(first.at("completed"), 1);
+  EXPECT_EQ(first.at("paused"), 0);
+  EXPECT_EQ(sql_.number("SELECT count(*) FROM relevo.job WHERE queue = 'b'"), 0);
+  EXPECT_EQ(done({"jobs", "drain", "--until-empty"}),
+            "completed 1, retryable 0, dead 0, quarantined 0, cancelled 0\n"
+            "held up by a pause: 1 job\n");
+  EXPECT_EQ(sql_.number("SELECT count(*) FROM relevo.job"), 1);
+}
+
+TEST_F(CliJobsTest, DrainGivesUpWhenItsTimeIsOver) {
+  done({"queues", "rate", "slow", "0.001", "--burst", "1"});
+  for (int i = 0; i < 3; ++i) enqueue({"sample.points", R"({"points": 5})", "--rate-key", "slow"});
+  const auto outcome = call({"jobs", "drain", "--until-empty", "--timeout", "500ms", "--json"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("the time is over (--timeout 500ms)"),
+                                 HasSubstr("2 jobs left that are due")));
+  const auto summary = json::parse(outcome.out);
+  EXPECT_EQ(summary.at("empty"), false);
+  EXPECT_EQ(summary.at("completed"), 1);
+  EXPECT_EQ(summary.at("due"), 2);
+  expect_refused({"jobs", "drain"}, 2, "add --until-empty");
+  expect_refused({"jobs", "drain", "--until-empty", "--timeout", "soon"}, 2, "--timeout: ");
+}
+
+// A worker that was killed holds its lanes until they lapse, and its jobs run again then.
+TEST_F(CliJobsTest, DrainRunsTheJobsOfAWorkerThatDied) {
+  const auto id = enqueue({"sample.points", R"({"points": 5})"});
+  sql_.query(
+      "UPDATE relevo.lane SET holder = 'gone', expires = clock_timestamp() + '1500 ms', "
+      "open = CASE WHEN lane = relevo.lane_of($1, NULL) THEN ARRAY[$1::bigint] ELSE open END, "
+      "open_token = CASE WHEN lane = relevo.lane_of($1, NULL) THEN ARRAY[0] ELSE open_token END",
+      {id});
+  const auto outcome = call({"jobs", "drain", "--until-empty"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("waits for gone, which holds 16 lanes"));
+  EXPECT_EQ(sql_.number("SELECT count(*) FROM relevo.job"), 0);
+  EXPECT_EQ(sql_.number("SELECT count(*) FROM relevo.outbox"), 1);
+}
+
+TEST_F(CliJobsTest, DrainOfAnEmptyDatabaseWaitsForNothing) {
+  const auto begun = std::chrono::steady_clock::now();
+  const auto summary = answer({"jobs", "drain", "--until-empty"});
+  const auto took = std::chrono::steady_clock::now() - begun;
+  EXPECT_TRUE(summary.at("empty"));
+  EXPECT_LT(took, 1s) << std::chrono::duration<double>(took).count() << " s";
+}
+
+TEST_F(CliJobsTest, DrainRunsHandlersBehindHttp) {
+  ScriptedServer server(
+      answering([](const ReceivedRequest&) { return http_response(200, R"({"ok": true})"); }));
+  const TemporaryDirectory directory("relevo-drain-");
+  const auto file = (directory.path() / "relevo.yaml").string();
+  const auto secret = (directory.path() / "secret").string();
+  std::ofstream(secret) << "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
+  std::ofstream(file) << "handlers:\n  - kind: mail.*\n    http: {url: \"" << server.url("/mail")
+                      << "\", allow_private: true, secret_file: " << secret << "}\n";
+  const auto id = enqueue({"mail.send"});
+  EXPECT_THAT(done({"-c", file, "jobs", "drain", "--until-empty"}), StartsWith("completed 1, "));
+  EXPECT_EQ(answer({"jobs", "show", id}).at("result"), json::parse(R"({"ok": true})"));
 }
 
 class NoMetrics final : public worker::Metrics {
@@ -600,6 +704,21 @@ TEST_F(CliJobsWithAWorkerTest, AllThatMatchAreCancelledRetriedAndDiscarded) {
   EXPECT_EQ(call({"jobs", "discard", "--all"}).out, "discarded 9 jobs\n");
   EXPECT_EQ(call({"jobs", "cancel", "--kind", "other", "--all"}).out, "cancelled 0 jobs\n");
   EXPECT_EQ(sql_.number("SELECT count(*) FROM relevo.job"), 90);
+}
+
+TEST_F(CliJobsWithAWorkerTest, DrainWaitsForWhatRunsElsewhere) {
+  worker_->start();
+  const auto id = enqueue({"gate"});
+  ASSERT_TRUE(has_run(id));
+  Process drain({required_environment("RELEVO_BIN"), "jobs", "drain", "--until-empty"},
+                environment());
+  EXPECT_TRUE(drain.wait_line("waits for worker-1, which holds ", 30s));
+  EXPECT_FALSE(drain.wait(0s));
+  gate_.open();
+  const auto exit = drain.wait(30s);
+  ASSERT_TRUE(exit);
+  EXPECT_EQ(exit->code, 0) << drain.standard_error();
+  EXPECT_EQ(sql_.number("SELECT count(*) FROM relevo.job"), 0);
 }
 
 TEST_F(CliJobsWithAWorkerTest, ARetryRunsAScheduledAndADeadJobNow) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,6 +49,13 @@ class FakeJobs {
     worker::Skipped skipped;
   };
 
+  struct Operation {
+    bool cancels = true;  // else it retries
+    std::string kind;
+    int lanes_left = 0;
+    int changed = 0;
+  };
+
   // lanes: a power of two.
   explicit FakeJobs(int lanes) : lanes_(static_cast<std::size_t>(lanes)) {
     (void)next_tick();
@@ -72,6 +80,45 @@ class FakeJobs {
     std::lock_guard lock(mutex_);
     signals_.push_back({++last_signal_, lane_of(rows_.at(id)), worker::SignalKind::kCancel, id});
   }
+  // A wish to change a job that waits: made by the holder of its lane, or told not to have been.
+  void edit(worker::JobId id, std::function<void(Row&)> change) {
+    std::lock_guard lock(mutex_);
+    signals_.push_back({++last_signal_, lane_of(rows_.at(id)), worker::SignalKind::kEdit, id});
+    edits_[last_signal_] = std::move(change);
+  }
+  // Cancels, or else retries, all jobs of a kind, lane by lane. Returns the operation's id.
+  std::int64_t operate(bool cancels, std::string kind) {
+    std::lock_guard lock(mutex_);
+    operations_.push_back({cancels, std::move(kind), static_cast<int>(lanes_.size()), 0});
+    const auto id = static_cast<std::int64_t>(operations_.size()) - 1;
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      signals_.push_back(
+          {++last_signal_, static_cast<feed::Slice>(i), worker::SignalKind::kOperation, id});
+    }
+    return id;
+  }
+  Operation operation(std::int64_t id) const {
+    std::lock_guard lock(mutex_);
+    return operations_.at(static_cast<std::size_t>(id));
+  }
+  std::size_t signals() const {
+    std::lock_guard lock(mutex_);
+    return signals_.size();
+  }
+  // A worker that died has this job in the journal of its lane.
+  void leave_open(worker::JobId id) {
+    std::lock_guard lock(mutex_);
+    const auto& row = rows_.at(id);
+    auto& lane = lanes_[lane_of(row)];
+    lane.holder = "gone";
+    lane.open.push_back({id, row.token});
+  }
+  // The sweep finds it overdue.
+  void suspect(worker::JobId id) {
+    std::lock_guard lock(mutex_);
+    suspected_.insert(id);
+  }
+  int sweeps() const { return sweeps_; }
   void set_controls(worker::Controls controls) {
     std::lock_guard lock(mutex_);
     controls_ = std::move(controls);
@@ -155,6 +202,15 @@ class FakeJobs {
     return std::none_of(leases.begin(), leases.end(), [&](const feed::Lease& lease) {
       return lease.slice == lane && lanes_[lane].epoch == lease.epoch;
     });
+  }
+
+  bool is_open(const Row& row) const {
+    const auto& open = lanes_[lane_of(row)].open;
+    return std::find(open.begin(), open.end(), worker::JobKey{row.at.id, row.token}) != open.end();
+  }
+  std::vector<worker::Signal>::iterator signal(std::int64_t id) {
+    return std::find_if(signals_.begin(), signals_.end(),
+                        [id](const worker::Signal& one) { return one.id == id; });
   }
 
   feed::Tick next_tick() {
@@ -513,6 +569,16 @@ class FakeJobs {
         return controls;
       });
     }
+    bool anything_due(std::span<const std::string> queues) override {
+      return jobs_.call([&] {
+        return std::any_of(jobs_.rows_.begin(), jobs_.rows_.end(), [&](const auto& entry) {
+          const auto& row = entry.second;
+          const bool wanted =
+              queues.empty() || std::find(queues.begin(), queues.end(), row.queue) != queues.end();
+          return wanted && row.state < 2 && (!row.run_at || *row.run_at <= now());
+        });
+      });
+    }
     std::vector<worker::Signal> signals(std::span<const feed::Slice> lanes) override {
       return jobs_.call([&] {
         auto found = jobs_.signals_;
@@ -544,12 +610,70 @@ class FakeJobs {
       });
     }
     void retry_now(std::span<const feed::Lease>, std::span<const worker::JobId>) override {}
-    bool edit_waiting(std::span<const feed::Lease>, std::int64_t) override { return false; }
-    worker::OperationPage apply_operation(std::int64_t, const feed::Lease&, worker::JobId,
-                                          std::span<const worker::JobId>) override {
-      return {};
+    bool edit_waiting(std::span<const feed::Lease> lanes, std::int64_t id) override {
+      return jobs_.call([&] {
+        const auto signal = jobs_.signal(id);
+        if (signal == jobs_.signals_.end()) return false;
+        const auto found = jobs_.rows_.find(signal->subject);
+        const bool lives = found != jobs_.rows_.end();
+        if (lives && jobs_.locked_.contains(found->first)) return false;
+        if (lives && jobs_.fenced(lanes, found->second)) return false;
+        const bool waits = lives && found->second.state == 0 && !jobs_.is_open(found->second);
+        if (waits) {
+          jobs_.change(found->second);
+          jobs_.edits_.at(id)(found->second);
+        }
+        jobs_.signals_.erase(signal);
+        return waits;
+      });
     }
-    void operation_lane_done(std::int64_t, std::int64_t) override {}
+    worker::OperationPage apply_operation(std::int64_t id, std::span<const feed::Lease> lanes,
+                                          worker::JobId after,
+                                          std::span<const worker::JobId> held) override {
+      return jobs_.call([&] {
+        for (const auto& lane : lanes) {
+          if (jobs_.lanes_[lane.slice].epoch == lane.epoch) continue;
+          throw core::IntegrationError(core::ErrorKind::kConflict, "test", "another epoch");
+        }
+        constexpr int kPage = 3;
+        auto& operation = jobs_.operations_.at(static_cast<std::size_t>(id));
+        worker::OperationPage page;
+        int looked_at = 0;
+        for (auto at = jobs_.rows_.upper_bound(after); at != jobs_.rows_.end();) {
+          if (looked_at++ == kPage) return page;
+          page.last_id = at->first;
+          auto& row = at->second;
+          const bool wanted = !jobs_.fenced(lanes, row) && row.kind == operation.kind;
+          const bool flies =
+              row.state == 1 || std::find(held.begin(), held.end(), at->first) != held.end();
+          if (wanted && operation.cancels && flies) page.running.push_back(at->first);
+          if (wanted && operation.cancels && !flies && row.state == 0) {
+            page.changed.push_back(at->first);
+            ++operation.changed;
+            at = jobs_.rows_.erase(at);
+            continue;
+          }
+          if (wanted && !operation.cancels && (row.state >= 2 || row.run_at > now())) {
+            jobs_.change(row);
+            row.state = 0;
+            row.run_at = now();
+            page.changed.push_back(at->first);
+            ++operation.changed;
+          }
+          ++at;
+        }
+        page.last_id.reset();
+        return page;
+      });
+    }
+    void operation_lane_done(std::int64_t id, std::int64_t signal) override {
+      jobs_.call([&] {
+        const auto found = jobs_.signal(signal);
+        if (found == jobs_.signals_.end()) return;
+        jobs_.signals_.erase(found);
+        --jobs_.operations_.at(static_cast<std::size_t>(id)).lanes_left;
+      });
+    }
     std::vector<worker::Tokens> take_tokens(std::span<const std::string> keys,
                                             std::span<const int>) override {
       return jobs_.call([&] {
@@ -557,8 +681,25 @@ class FakeJobs {
                                            {std::optional(3), std::chrono::milliseconds(5)});
       });
     }
-    SweepPage sweep(worker::JobId, const SweepBounds&, std::span<const feed::Slice>) override {
-      return {};
+    // Marks without a journal, and what the test suspects; two rows a page.
+    SweepPage sweep(worker::JobId after, const SweepBounds&,
+                    std::span<const feed::Slice> lanes) override {
+      return jobs_.call([&] {
+        SweepPage page;
+        int looked_at = 0;
+        for (auto at = jobs_.rows_.upper_bound(after); at != jobs_.rows_.end(); ++at) {
+          if (looked_at++ == 2) return page;
+          page.scanned_to = at->first;
+          const auto& row = at->second;
+          if (!holds(lanes, jobs_.lane_of(row)) || jobs_.is_open(row)) continue;
+          if (row.state == 1 || jobs_.suspected_.contains(at->first)) {
+            page.stuck.push_back({at->first, row.token});
+          }
+        }
+        page.scanned_to.reset();
+        ++jobs_.sweeps_;
+        return page;
+      });
     }
     int sweep_fix(std::span<const feed::Lease> lanes,
                   std::span<const worker::JobKey> keys) override {
@@ -674,13 +815,17 @@ class FakeJobs {
   bool no_ticks_ = false;
   std::vector<feed::Tick> ticks_;
   std::vector<worker::Signal> signals_;
+  std::map<std::int64_t, std::function<void(Row&)>> edits_;
+  std::vector<Operation> operations_;
   std::set<worker::JobId> locked_;
+  std::set<worker::JobId> suspected_;
   std::map<worker::JobId, int> completed_;
   worker::Controls controls_;
   feed::Xid next_xid_ = 1;
   worker::JobId last_id_ = 0;
   std::int64_t last_signal_ = 0;
   std::atomic<int> calls_{0};
+  std::atomic<int> sweeps_{0};
   std::set<int> lose_at_;
   bool after_ = false;
 };

@@ -965,6 +965,8 @@ TEST(ConfigRules, EachOfRecordsBites) {
        "subscriptions[0].batch_size: must be 1 to 10000"},
       {"tries", subscription([](Subscription& s) { s.max_attempts = 0; }),
        "subscriptions[0].max_attempts: must be 1 to 10000"},
+      {"limit", subscription([](Subscription& s) { s.timeout = std::chrono::milliseconds(0); }),
+       "subscriptions[0].timeout: must be 100ms to 7d"},
       {"dead letters", subscription([](Subscription& s) { s.dead_letter_topic = "orders"; }),
        "subscriptions[0].dead_letter_topic: is one of topics"},
       {"dead letter topic", subscription([](Subscription& s) { s.dead_letter_topic = "a/b"; }),
@@ -1379,10 +1381,10 @@ TEST(ConfigDocuments, EveryFieldHasAKey) {
   [[maybe_unused]] const auto& [schedule_name, cron, every, at, zone, job, queue, payload, priority,
                                 missed, missed_max] = schedule;
   [[maybe_unused]] const auto& [name, read, group, handler, enqueue, http_target, envelope, start,
-                                types, unknown, keys, batch, tries, dead] = subscription;
+                                types, unknown, keys, batch, tries, limit, dead] = subscription;
   constexpr std::size_t kSingle = 2 + 5 + 4 + 3 + 9 + 8 + 1 + 2 + 1;
   constexpr std::size_t kLists = 4;
-  constexpr std::size_t kOfRecords = 8 + (2 + 5) + 11 + (14 + 5);
+  constexpr std::size_t kOfRecords = 8 + (2 + 5) + 11 + (15 + 5);
   EXPECT_EQ(reference().size(), kSingle + kLists + kOfRecords);
 }
 

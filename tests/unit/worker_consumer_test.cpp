@@ -44,9 +44,9 @@ class ConsumerLoopTest : public testing::Test {
   void start(test::FunctionHandler::Function function) {
     handler.emplace(std::move(function));
     consumer = std::make_unique<Consumer>(
-        options,
-        Consumer::Ports{[this] { return topic.open(); }, [this] { return database.open(); },
-                        *handler, nullptr, figures, log, core::system_clock()});
+        options, Consumer::Ports{[this] { return topic.open(); },
+                                 [this] { return database.open(); }, *handler, nullptr, figures,
+                                 log, core::system_clock(), [this] { ++replaced; }});
     consumer->start();
   }
   ~ConsumerLoopTest() override {
@@ -78,6 +78,7 @@ class ConsumerLoopTest : public testing::Test {
   test::LogLines log;
   ConsumerOptions options;
   std::optional<test::FunctionHandler> handler;
+  std::atomic<int> replaced = 0;
   std::unique_ptr<Consumer> consumer;
 };
 
@@ -92,6 +93,32 @@ TEST_F(ConsumerLoopTest, offsets_follow_the_commit) {
   open = true;
   EXPECT_TRUE(eventually(10s, [&] { return topic.committed() == 10; }));
   expect_effects(10);
+}
+
+TEST_F(ConsumerLoopTest, a_handler_over_its_time_is_asked_to_stop) {
+  options.timeout = 20ms;
+  write(0, 10, 10);
+  start([](std::span<const Message> messages, Context& context) {
+    if (messages[0].attempt > 1) return write_effects(messages, context);
+    (void)eventually(20s, [&] { return context.stop().stop_requested(); });
+    return std::vector<Outcome>(messages.size(), retry("asked to stop"));
+  });
+  EXPECT_TRUE(eventually(20s, [&] { return topic.committed() == 10; })) << log.all();
+  expect_effects(10);
+  EXPECT_NE(log.all().find("handler over its time limit is asked to stop"), std::string::npos);
+  EXPECT_EQ(replaced, 0);
+}
+
+TEST_F(ConsumerLoopTest, a_handler_that_ignores_its_time_limit_costs_the_process) {
+  options.timeout = 20ms;
+  options.give_up = 30ms;
+  write(0, 10, 10);
+  start([this](std::span<const Message> messages, Context& context) {
+    (void)eventually(20s, [&] { return replaced > 0; });
+    return write_effects(messages, context);
+  });
+  EXPECT_TRUE(eventually(20s, [&] { return topic.committed() == 10; })) << log.all();
+  EXPECT_EQ(replaced, 1) << "once, however many are late";
 }
 
 TEST_F(ConsumerLoopTest, a_commit_in_doubt_has_one_effect) {

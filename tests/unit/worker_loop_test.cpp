@@ -63,14 +63,24 @@ class Handler final : public JobHandler {
   const Run run_;
 };
 
+// Time can be put forward.
+class ShiftedClock final : public core::Clock {
+ public:
+  core::BootTime now() const override { return core::system_clock().now() + shift_.load(); }
+  core::WallTime wall() const override { return core::system_clock().wall(); }
+  void put_forward(std::chrono::nanoseconds by) { shift_ = shift_.load() + by; }
+
+ private:
+  std::atomic<std::chrono::nanoseconds> shift_{0ns};
+};
+
 // One worker process.
 class Process {
  public:
   Process(test::FakeJobs& jobs, Runs& runs, const test::FakeLeases::Replicas& alive,
-          const std::string& name, bool until_empty)
+          const std::string& name, bool until_empty, std::vector<std::string> queues = {})
       : leases(
-            name, 1s, [&alive] { return std::make_unique<test::FakeLeases>(alive); }, log,
-            core::system_clock()) {
+            name, 1s, [&alive] { return std::make_unique<test::FakeLeases>(alive); }, log, clock) {
     registry.add("count", std::make_unique<Handler>([&runs](const Job& job, Context&) {
                    runs.add(job.id);
                    return done();
@@ -84,6 +94,21 @@ class Process {
                    runs.add(job.id);
                    return job.attempt == 1 ? retry("once more", 1ms) : done();
                  }));
+    registry.add("mother", std::make_unique<Handler>([&runs, &jobs](const Job& job, Context&) {
+                   runs.add(job.id);
+                   (void)jobs.put({});
+                   return done();
+                 }));
+    registry.add("conflict",
+                 std::make_unique<Handler>([&runs](const Job& job, Context&) -> Outcome {
+                   runs.add(job.id);
+                   if (runs.of(job.id) > 1) return done();
+                   throw core::IntegrationError(core::ErrorKind::kConflict, "test", "deadlock");
+                 }));
+    registry.add("fails", std::make_unique<Handler>([&runs](const Job& job, Context&) {
+                   runs.add(job.id);
+                   return retry("later", 1h);
+                 }));
     registry.add("stays", std::make_unique<Handler>([&runs](const Job& job, Context& context) {
                    runs.add(job.id);
                    while (!context.stop().stop_requested()) std::this_thread::yield();
@@ -93,6 +118,7 @@ class Process {
     options.lanes = kLanes;
     options.threads = 2;
     options.until_empty = until_empty;
+    options.queues = std::move(queues);
     options.drain = 300ms;
     options.give_up = 200ms;
     options.save_interval = 20ms;
@@ -104,7 +130,7 @@ class Process {
                                           registry,
                                           metrics,
                                           log,
-                                          core::system_clock(),
+                                          clock,
                                           {}});
     leases.start();
     worker->start();
@@ -114,6 +140,7 @@ class Process {
     leases.stop();
   }
 
+  ShiftedClock clock;
   MutedLog log;
   NoMetrics metrics;
   Registry registry;
@@ -332,6 +359,218 @@ TEST(WorkerLoop, StopsWithAHandlerThatDoesNotAndGivesItsJobToTheNext) {
   EXPECT_EQ(left.front().attempts, 0);
   EXPECT_EQ(left.front().crashes, 0);
   for (const auto& lane : w.jobs.lanes()) EXPECT_TRUE(lane.open.empty());
+}
+
+// ---- until it is empty
+
+bool finishes(const Process& process) {
+  return eventually(
+      20s, [&] { return process.worker->finished(); }, 1ms);
+}
+
+test::FakeJobs::Row of_kind(const char* kind) {
+  test::FakeJobs::Row row;
+  row.kind = kind;
+  return row;
+}
+
+TEST(WorkerLoop, EndsWhenNothingIsDueAndHasRunWhatFollows) {
+  World w;
+  w.fill();
+  for (int i = 0; i < 20; ++i) (void)w.jobs.put(of_kind("mother"));
+  const auto twice = w.jobs.put(of_kind("conflict"));
+  const auto failed = w.jobs.put(of_kind("fails"));
+  test::FakeJobs::Row row;
+  row.run_at = core::system_clock().wall() + 1h;
+  const auto later = w.jobs.put(row);
+  const Process one(w.jobs, w.runs, w.alive, "one", true);
+  ASSERT_TRUE(finishes(one));
+  std::vector<JobId> left;
+  for (const auto& job : w.jobs.rows()) {
+    // A failed attempt is not waited for, however short its back-off.
+    if (job.kind != "again") left.push_back(job.at.id);
+  }
+  EXPECT_THAT(left, testing::ElementsAre(failed, later));
+  EXPECT_EQ(w.runs.of(twice), 2) << "an attempt that did not count comes again at once";
+  for (const auto& lane : w.jobs.lanes()) EXPECT_TRUE(lane.holder.empty());
+}
+
+TEST(WorkerLoop, EndsAtOnceWhenThereIsNothing) {
+  World w;
+  const Process one(w.jobs, w.runs, w.alive, "one", true);
+  EXPECT_TRUE(eventually(
+      1s, [&] { return one.worker->finished(); }, 1ms));
+}
+
+TEST(WorkerLoop, LeavesOtherQueuesAloneAndEnds) {
+  World w;
+  std::vector<JobId> wanted, others;
+  for (int i = 0; i < 30; ++i) {
+    test::FakeJobs::Row row;
+    row.queue = i % 3 == 0 ? "mail" : i % 3 == 1 ? "other" : "default";
+    if (i % 2 == 0) row.key = "key";
+    (i % 3 == 0 ? wanted : others).push_back(w.jobs.put(row));
+  }
+  const Process one(w.jobs, w.runs, w.alive, "one", true, {"mail", "report"});
+  ASSERT_TRUE(finishes(one));
+  for (const auto id : wanted) EXPECT_EQ(w.runs.of(id), 1) << "job " << id;
+  EXPECT_EQ(w.jobs.rows().size(), others.size());
+}
+
+TEST(WorkerLoop, RunsWhatAWorkerThatDiedHadInItsJournalBeforeItEnds) {
+  World w;
+  const auto id = w.jobs.put({});
+  w.jobs.leave_open(id);
+  const Process one(w.jobs, w.runs, w.alive, "one", true);
+  ASSERT_TRUE(finishes(one));
+  EXPECT_EQ(w.runs.of(id), 1);
+  EXPECT_EQ(one.metrics.crashes, 1U);
+}
+
+// ---- operations, edits, sweeps
+
+struct Paused : World {
+  Paused() {
+    Controls controls;
+    controls.queues.push_back({"still", "*", true, std::nullopt});
+    jobs.set_controls(controls);
+  }
+  JobId put(const char* kind, const char* queue) {
+    auto row = of_kind(kind);
+    row.queue = queue;
+    return jobs.put(row);
+  }
+};
+
+TEST(WorkerLoop, CancelsAllThatWaitAndAsksWhatRunsToStop) {
+  Paused w;
+  const auto runs = w.put("stays", "default");
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.runs.of(runs) == 1; }, 2ms));
+  std::vector<JobId> waiting;
+  for (int i = 0; i < 25; ++i) waiting.push_back(w.put("stays", "still"));
+  const auto other = w.put("count", "still");
+  const auto id = w.jobs.operate(true, "stays");
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.operation(id).lanes_left == 0; }, 2ms));
+  EXPECT_EQ(w.jobs.operation(id).changed, 25);
+  // The one that ran has ended cancelled; nothing else is left but the other kind.
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().size() == 1; }, 2ms));
+  EXPECT_EQ(w.jobs.rows().front().at.id, other);
+  w.jobs.set_controls({});
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().empty(); }, 2ms));
+  for (const auto job : waiting) EXPECT_EQ(w.runs.of(job), 0) << "job " << job;
+  EXPECT_EQ(w.runs.of(other), 1);
+}
+
+TEST(WorkerLoop, RetriesTheDeadAndWhatWaitsForItsTime) {
+  World w;
+  auto row = of_kind("count");
+  std::vector<JobId> ids;
+  for (int i = 0; i < 12; ++i) {
+    row.state = i % 2 == 0 ? 2 : 0;
+    row.run_at = core::system_clock().wall() + (i % 2 == 0 ? -1h : 1h);
+    ids.push_back(w.jobs.put(row));
+  }
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  const auto id = w.jobs.operate(false, "count");
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().empty(); }, 2ms));
+  EXPECT_EQ(w.jobs.operation(id).changed, 12);
+  for (const auto job : ids) EXPECT_EQ(w.runs.of(job), 1) << "job " << job;
+}
+
+TEST(WorkerLoop, EditsWhatStandsInItsMemoryAndRunsItOnceAsEdited) {
+  Paused w;
+  const auto running = w.put("stays", "default");
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.runs.of(running) == 1; }, 2ms));
+  const auto id = w.put("stays", "still");
+  const auto locked = w.put("stays", "still");
+  w.jobs.lock(locked);
+  const auto to_count = [](test::FakeJobs::Row& row) {
+    row.kind = "count";
+    row.queue = "default";
+  };
+  for (const auto job : {running, id, locked}) w.jobs.edit(job, to_count);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.completed()[id] == 1; }, 2ms));
+  EXPECT_EQ(w.runs.of(id), 1);
+  // Somebody has it locked: the wish waits. What runs is not edited, and its wish is over.
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.signals() == 1; }, 2ms));
+  EXPECT_EQ(w.runs.of(locked), 0);
+  w.jobs.unlock(locked);
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.completed()[locked] == 1; }, 2ms));
+  EXPECT_EQ(w.jobs.signals(), 0U);
+  EXPECT_EQ(w.jobs.rows().front().kind, "stays");
+}
+
+int change_with_losses(std::set<int> calls, bool after) {
+  Paused w;
+  std::vector<JobId> cancelled, edited;
+  for (int i = 0; i < 8; ++i) {
+    cancelled.push_back(w.put("unit", "still"));
+    edited.push_back(w.put("count", "still"));
+  }
+  const auto id = w.jobs.operate(true, "unit");
+  for (const auto job : edited) {
+    w.jobs.edit(job, [](test::FakeJobs::Row& row) { row.queue = "default"; });
+  }
+  w.jobs.lose_at(std::move(calls), after);
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().empty() && w.jobs.signals() == 0; }, 2ms))
+      << w.jobs.rows().size() << " jobs and " << w.jobs.signals() << " wishes are left";
+  EXPECT_EQ(w.jobs.operation(id).lanes_left, 0);
+  EXPECT_EQ(w.jobs.operation(id).changed, 8);
+  for (const auto job : cancelled) EXPECT_EQ(w.runs.of(job), 0) << "job " << job;
+  for (const auto job : edited) EXPECT_EQ(w.runs.of(job), 1) << "job " << job;
+  return w.jobs.calls();
+}
+
+TEST(WorkerLoop, ChangesAreMadeOnceWhereverTheConnectionIsLost) {
+  const int calls = change_with_losses({}, false);
+  for (const bool after : {false, true}) {
+    for (int at = 1; at <= calls && !HasFailure(); at += step_from_environment()) {
+      SCOPED_TRACE((after ? "after call " : "before call ") + std::to_string(at));
+      change_with_losses({at}, after);
+    }
+  }
+}
+
+// A mark that no journal names, and one that looks so but stands in the worker's memory.
+TEST(WorkerLoop, SetsFreeWhatIsStuckAndNothingThatItKnows) {
+  Paused w;
+  test::FakeJobs::Row row;
+  row.state = 1;
+  row.unique = "only";
+  const auto stuck = w.jobs.put(row);
+  // With a time of its own, so that no place is remembered: what is skipped puts the sweep off.
+  auto held_up = of_kind("count");
+  held_up.queue = "still";
+  held_up.run_at = core::system_clock().wall() - 1h;
+  const auto known = w.jobs.put(held_up);
+  w.jobs.suspect(known);
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return one.worker->ready(); }, 2ms));
+  EXPECT_EQ(w.runs.of(stuck), 0);
+  one.clock.put_forward(11min);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.runs.of(stuck) == 1; }, 2ms));
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.sweeps() > 0; }, 2ms));
+  EXPECT_EQ(w.jobs.rows().front().at.id, known);
+  EXPECT_EQ(w.jobs.rows().front().token, 0);
+  w.jobs.set_controls({});
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.runs.of(known) == 1; }, 2ms));
 }
 
 }  // namespace

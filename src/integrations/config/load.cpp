@@ -77,6 +77,9 @@ LoadResult load(const Source& source) {
   std::vector<Broken> rules = broken_rules(draft.config);
   for (Problem& problem :
        source.more_rules ? source.more_rules(draft.config) : std::vector<Problem>()) {
+    const auto is_known = [&](const Broken& rule) { return rule.keys.front() == problem.where; };
+    // A value that breaks a rule of ours is told once.
+    if (std::any_of(rules.begin(), rules.end(), is_known)) continue;
     rules.push_back({with_entry(std::move(problem.where)), std::move(problem.message)});
   }
   tell(rules, draft, draft.errors);

@@ -183,6 +183,7 @@ class RecordChecker {
     require("concurrency", out_of_range(subscription.concurrency, 1, 256));
     require("batch_size", out_of_range(subscription.batch_size, 1, 10'000));
     require("max_attempts", out_of_range(subscription.max_attempts, 1, 10'000));
+    require("timeout", out_of_range(subscription.timeout, 100ms, kWeek));
   }
 
   void name_and_group(const Subscription& subscription) {

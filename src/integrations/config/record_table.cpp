@@ -225,6 +225,8 @@ RecordList subscription_records() {
            RELEVO_FIELD(batch_size))
       .add("max_attempts", Need::kOptional, "1 to 10000",
            "failed attempts until a message is a dead letter", RELEVO_FIELD(max_attempts))
+      .add("timeout", Need::kOptional, "100ms to 7d",
+           "of one run of a registered handler; then it is asked to stop", RELEVO_FIELD(timeout))
       .add("dead_letter_topic", Need::kOptional, "none of `topics`",
            "where dead letters also go; empty: to the table only", RELEVO_FIELD(dead_letter_topic));
   return table.take();

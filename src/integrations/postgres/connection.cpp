@@ -241,10 +241,12 @@ double Result::float8(int row, int column) const {
 
 core::WallTime Result::time(int row, int column) const {
   using namespace std::chrono;
-  // timestamptz: microseconds since 2000-01-01 UTC; the extremes stand for infinity.
+  // timestamptz: microseconds since 2000-01-01 UTC; the extremes stand for infinity, and the last
+  // of its years are beyond what counts from 1970.
   static constexpr core::WallTime kEpoch{sys_days{year{2000} / 1 / 1}};
   const auto count = int8(row, column);
-  if (count == INT64_MAX) return core::WallTime{sys_days{year{9999} / 12 / 31}};
+  if (count > INT64_MAX - kEpoch.time_since_epoch().count())
+    return core::WallTime{sys_days{year{9999} / 12 / 31}};
   if (count == INT64_MIN) return core::WallTime{sys_days{year{1} / 1 / 1}};
   return kEpoch + microseconds(count);
 }

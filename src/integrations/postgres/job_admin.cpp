@@ -252,6 +252,26 @@ std::vector<LaneHolder> JobAdmin::lane_holders() {
   return holders;
 }
 
+DrainFigures JobAdmin::drained(core::WallTime since, std::span<const std::string> queues) {
+  const auto result =
+      connection_.run(statements::kJobDrained, Params().add(timestamp(since)).add_array(queues));
+  return {result.int8(0, 0), result.int8(0, 1), result.int8(0, 2),           result.int8(0, 3),
+          result.int8(0, 4), result.int8(0, 5), optional_time(result, 0, 6), result.int8(0, 7)};
+}
+
+std::vector<FailedJob> JobAdmin::failed(core::WallTime since, std::span<const std::string> queues,
+                                        int limit) {
+  const auto result =
+      connection_.run(statements::kJobFailedSince,
+                      Params().add(timestamp(since)).add_array(queues).add(std::int64_t{limit}));
+  std::vector<FailedJob> jobs;
+  for (int i = 0; i < result.rows(); ++i) {
+    jobs.push_back({result.int8(i, 0), result.string(i, 1), result.string(i, 2),
+                    optional_string(result, i, 3).value_or("")});
+  }
+  return jobs;
+}
+
 ScheduleFigures JobAdmin::schedules() {
   const auto result = connection_.run(statements::kScheduleFigures);
   return {result.int8(0, 0), result.int8(0, 1), result.int8(0, 3), optional_time(result, 0, 2)};

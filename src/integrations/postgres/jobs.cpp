@@ -22,7 +22,7 @@ using worker::JobKey;
 
 // The statements' literal LIMIT.
 constexpr int kPageRows = 2000;
-constexpr int kOperationRows = 2000;
+constexpr int kOperationRows = 500;  // some milliseconds in which the worker does nothing else
 
 struct JobColumns {
   enum : int {
@@ -623,6 +623,10 @@ worker::Controls JobReader::controls() {
   return controls;
 }
 
+bool JobReader::anything_due(std::span<const std::string> queues) {
+  return connection_->run(statements::kJobAnythingDue, Params().add_array(queues)).boolean(0, 0);
+}
+
 std::vector<worker::Signal> JobReader::signals(std::span<const feed::Slice> lanes) {
   const auto result = connection_->run(statements::kJobSignals, Params().add_array(lanes));
   std::vector<worker::Signal> signals;
@@ -665,19 +669,21 @@ bool JobReader::edit_waiting(std::span<const feed::Lease> lanes, std::int64_t si
   return !connection_->run(statements::kJobEditWaiting, params.add(signal)).is_null(0, 0);
 }
 
-worker::OperationPage JobReader::apply_operation(std::int64_t operation, const feed::Lease& lane,
-                                                 JobId after, std::span<const JobId> held) {
+worker::OperationPage JobReader::apply_operation(std::int64_t operation,
+                                                 std::span<const feed::Lease> lanes, JobId after,
+                                                 std::span<const JobId> held) {
+  const LeaseColumns columns(lanes);
   const auto result =
       connection_->run(statements::kJobApplyOperation, Params()
                                                            .add(operation)
-                                                           .add(std::int64_t{lane.slice})
-                                                           .add(lane.epoch)
+                                                           .add_array(columns.lanes)
+                                                           .add_array(columns.epochs)
                                                            .add(after)
                                                            .add(std::int64_t{kOperationRows})
                                                            .add_array(held));
   worker::OperationPage page;
   if (!result.is_null(0, 0)) page.last_id = result.int8(0, 0);
-  page.changed = result.int4(0, 1);
+  if (!result.is_null(0, 1)) page.changed = numbers_of<JobId>(result.text(0, 1));
   if (!result.is_null(0, 2)) page.running = numbers_of<JobId>(result.text(0, 2));
   return page;
 }

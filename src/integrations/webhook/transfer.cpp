@@ -8,7 +8,7 @@
 #include <new>
 
 #include "relevo/core/invariant.hpp"
-#include "relevo/webhook/public_address.hpp"
+#include "relevo/core/public_address.hpp"
 
 namespace relevo::webhook {
 namespace {
@@ -128,8 +128,8 @@ std::size_t Transfer::take_header(char* data, std::size_t, std::size_t size, voi
 
 // Between the check and the connection nothing is resolved again, so a name cannot change under it.
 curl_socket_t Transfer::open_socket(void* self, curlsocktype, curl_sockaddr* address) {
-  if (!is_public(address->addr)) {
-    static_cast<Transfer*>(self)->refused_address_ = to_string(address->addr);
+  if (!core::is_public(address->addr)) {
+    static_cast<Transfer*>(self)->refused_address_ = core::address_text(address->addr);
     return CURL_SOCKET_BAD;
   }
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -137,7 +137,7 @@ curl_socket_t Transfer::open_socket(void* self, curlsocktype, curl_sockaddr* add
 
 // A connection that was kept may have been made for an endpoint with other rules.
 int Transfer::before_request(void* self, char* address, char*, int, int) {
-  if (is_public(address)) return CURL_PREREQFUNC_OK;
+  if (core::is_public(address)) return CURL_PREREQFUNC_OK;
   static_cast<Transfer*>(self)->refused_address_ = address;
   return CURL_PREREQFUNC_ABORT;
 }

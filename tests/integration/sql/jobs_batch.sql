@@ -47,7 +47,7 @@ SELECT claim(3, 'lost') \g /dev/null
 SELECT ver AS v FROM relevo.settle(3::smallint, 1, 1, true, 1, '1 s', 'w') \gset
 SELECT assert.that(left_of(:b) = 2 AND (job(id_of('lost'))).state = 3 AND (job(id_of('lost'))).batch IS NULL, 'quarantined by settle()');
 SELECT relevo.start_operation('cancel', '{"kind": "swept*"}') AS op \gset
-SELECT assert.equal(sum((r ->> 'changed')::int), 1::bigint, 'cancelled by an operation') FROM generate_series(0, 15) l CROSS JOIN LATERAL rows_of(format($$EXECUTE job_apply_operation(%s, %s::smallint, 1, 0, 1000, '{}')$$, :op, l)) r;
+SELECT assert.equal(sum(cardinality((r ->> 'changed_text')::bigint[])), 1::bigint, 'cancelled by an operation') FROM generate_series(0, 15) l CROSS JOIN LATERAL rows_of(format($$EXECUTE job_apply_operation(%s, '{%s}', '{1}', 0, 1000, '{}')$$, :op, l)) r;
 SELECT assert.that(left_of(:b) = 1 AND NOT EXISTS (SELECT FROM relevo.job WHERE kind = 'then'), 'one left');
 SELECT assert.equal(cardinality(ids(format($$EXECUTE job_finish_full('{%s}', '{0}', '{NULL}', '{NULL}', '{NULL}', 'w', '{1}', '{1}', '{NULL}')$$, id_of('last')))), 1, 'the last');
 SELECT assert.that(left_of(:b) IS NULL AND (SELECT string_agg(kind || ' ' || queue, ',' ORDER BY id) FROM relevo.job WHERE kind IN ('then', 'and')) = 'then q,and default', 'the follow-up');

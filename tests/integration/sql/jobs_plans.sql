@@ -104,7 +104,7 @@ ROLLBACK;
 SELECT assert.that(buffers('SELECT relevo.prune_ticks()') < 1000, 'prune_ticks asks by index');
 SELECT relevo.start_operation('discard', '{}') AS op \gset
 BEGIN;
-SELECT assert.that(buffers(format('EXECUTE job_apply_operation(%s, 0::smallint, 1, 0, 100, ''{}'')', :op)) < 3000, 'a page of the dead');
+SELECT assert.that(buffers(format('EXECUTE job_apply_operation(%s, ''{0}'', ''{1}'', 0, 100, ''{}'')', :op)) < 3000, 'a page of the dead');
 ROLLBACK;
 SELECT relevo.enqueue_batch('[{"kind": "last"}]', '{"kind": "t"}') AS b \gset
 BEGIN;

@@ -88,7 +88,7 @@ INSERT INTO relevo.job (kind, payload) SELECT CASE i % 2 WHEN 0 THEN 'even' ELSE
 INSERT INTO relevo.job (kind, unique_key, state) VALUES ('even', 'waits', 0), ('even', 'runs', 1);
 SELECT relevo.start_operation('cancel', '{"kind": "even"}') AS op \gset
 SELECT assert.that(count(*) = 16 AND count(DISTINCT lane) = 16 AND bool_and(operation = :op AND job_id IS NULL), 'a signal per lane') FROM relevo.job_signal;
-SELECT assert.fails(format($$EXECUTE job_apply_operation(%s, 3::smallint, 99, 0, 100, '{}')$$, :op), '40001', 'lane 3 is held in another epoch');
+SELECT assert.fails(format($$EXECUTE job_apply_operation(%s, '{2,3}', '{1,99}', 0, 100, '{}')$$, :op), '40001', 'a lane is held in another epoch');
 CREATE TABLE applied (lane int, last_id bigint, changed int, running bigint[]);
 CREATE PROCEDURE apply(op bigint, skip bigint[]) LANGUAGE plpgsql AS $$
 DECLARE
@@ -99,9 +99,9 @@ BEGIN
   FOR l IN 0..15 LOOP
     last := 0;
     WHILE last IS NOT NULL LOOP
-      SELECT x INTO r FROM rows_of(format($q$EXECUTE job_apply_operation(%s, %s::smallint, 1, %s, 100, %L)$q$, op, l, last, skip)) x;
+      SELECT x INTO r FROM rows_of(format($q$EXECUTE job_apply_operation(%s, '{%s}', '{1}', %s, 100, %L)$q$, op, l, last, skip)) x;
       last := r ->> 'last_id';
-      INSERT INTO applied VALUES (l, last, (r ->> 'changed')::int, (r ->> 'running_text')::bigint[]);
+      INSERT INTO applied VALUES (l, last, cardinality((r ->> 'changed_text')::bigint[]), (r ->> 'running_text')::bigint[]);
     END LOOP;
     EXECUTE format('EXECUTE job_operation_lane_done(%s, %s)', op, (SELECT s.id FROM relevo.job_signal s WHERE s.operation = op AND s.lane = l));
   END LOOP;
@@ -116,7 +116,15 @@ SELECT assert.that(count(*) FILTER (WHERE kind = 'odd') = 500 AND count(*) FILTE
 SELECT assert.that(count(*) = 499 AND bool_and(outcome = 'cancelled' AND payload IS NOT NULL), 'history') FROM relevo.job_history;
 SELECT assert.that(changed = 499 AND lanes_left = 0 AND finished_at IS NOT NULL, 'finished') FROM relevo.job_operation WHERE id = :op;
 SELECT assert.that(max(n) = 11, 'pages of 100 rows') FROM (SELECT count(*) AS n FROM applied GROUP BY lane) x;
-SELECT assert.that(r ->> 'changed' = '0' AND r ->> 'last_id' IS NULL AND r ->> 'running_text' = '{}', 'an operation that is gone') FROM rows_of($$EXECUTE job_apply_operation(999, 0::smallint, 1, 0, 100, '{}')$$) r;
+-- all lanes of a holder at once, and what was changed by its name
+SELECT relevo.start_operation('cancel', '{"kind": "odd"}') AS op2 \gset
+SELECT array_agg(lane ORDER BY lane) AS lanes, array_agg(epoch ORDER BY lane) AS epochs FROM relevo.lane \gset
+SELECT array_agg(id ORDER BY id) AS odd FROM (SELECT id FROM relevo.job ORDER BY id LIMIT 300) x JOIN relevo.job USING (id) WHERE kind = 'odd' \gset
+BEGIN;
+SELECT assert.equal((r ->> 'changed_text')::bigint[], :'odd'::bigint[], 'changed in all lanes') FROM rows_of(format('EXECUTE job_apply_operation(%s, %L, %L, 0, 300, ''{}'')', :op2, :'lanes', :'epochs')) r;
+ROLLBACK;
+DELETE FROM relevo.job_signal WHERE operation = :op2;
+SELECT assert.that(r ->> 'changed_text' = '{}' AND r ->> 'last_id' IS NULL AND r ->> 'running_text' = '{}', 'an operation that is gone') FROM rows_of($$EXECUTE job_apply_operation(999, '{0}', '{1}', 0, 100, '{}')$$) r;
 -- by state: running means in flight
 SELECT relevo.start_operation('cancel', '{"state": "running"}') AS op \gset
 CALL apply(:op, :'skip');

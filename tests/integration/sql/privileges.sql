@@ -31,7 +31,7 @@ SELECT assert.fails(s, '42501', 'permission denied') FROM unnest(ARRAY[
   'INSERT INTO relevo.job_signal (lane, what, job_id) VALUES (0, ''cancel'', 1)', 'SELECT * FROM relevo.unique_hold', 'SELECT * FROM relevo.job_batch', 'SELECT * FROM relevo.schedules', 'SELECT * FROM relevo.inbox',
   $$SELECT relevo.store_jobs('x', '[]', NULL)$$, 'SELECT relevo.refuse_job()', $$SELECT relevo.job_element_problem('{}')$$, $$SELECT relevo.batch_ended('{1}')$$, $$SELECT relevo.remove_jobs('{1}', true, 'discarded', NULL)$$, $$SELECT relevo.redrive('{1}')$$,
   $$SELECT relevo.discard('{1}')$$, 'SELECT relevo.retry_now(1)', $$SELECT relevo.start_operation('cancel', '{}')$$, $$SELECT relevo.pause()$$, $$SELECT relevo.resume()$$, $$SELECT relevo.set_rate('k', 1, 1)$$,
-  $$SELECT relevo.schedule_put('s', 'k', '*')$$, $$SELECT relevo.tidy_jobs('1 d', '1 d')$$, 'SELECT relevo.make_days(0, 1)', 'SELECT relevo.initialise_lanes(4)', $$SELECT setval('relevo.job_id_seq', 1)$$,
+  $$SELECT relevo.schedule_put('s', 'k', '*')$$, $$SELECT relevo.tidy_jobs('1 d', '1 d')$$, 'SELECT relevo.make_days(0, 1)', 'SELECT relevo.initialise_lanes(16)', $$SELECT setval('relevo.job_id_seq', 1)$$,
   $$INSERT INTO relevo.outbox (xid, aggregate_type, aggregate_id, event_type) VALUES ('3', 'order', '1', 'E')$$,
   $$INSERT INTO relevo.outbox (id, aggregate_type, aggregate_id, event_type) OVERRIDING SYSTEM VALUE VALUES (1, 'order', '1', 'E')$$,
   $$INSERT INTO relevo.outbox_default (aggregate_type, aggregate_id, event_type) VALUES ('order', '1', 'E')$$,
@@ -61,13 +61,13 @@ INSERT INTO call (name, arguments) VALUES
   ('lane_settle', $$(0::smallint, 1, 1, true, 3, '1 s', 'w')$$), ('lane_fence', $$('{0}', '{1}')$$), ('job_page', $$(1::smallint, '0', -1, '9000000000', pg_current_snapshot(), 15, '{0,1}')$$),
   ('job_peek', $$('9000000000', '{3}', 15, '{0,1}')$$), ('job_late', $$(1::smallint, '{3}', '0', -1, 15, '{0,1}')$$), ('job_due', $$(1::smallint, '-infinity', -1, 15, '{0,1}')$$), ('job_next_due', $$('{-infinity,-infinity,-infinity}', '{-1,-1,-1}')$$),
   ('job_lives', '(1)'), ('job_count', $$('{"kind": "k"}')$$), ('job_edit', $$(1, '{"priority": 1}')$$), ('job_edit_waiting', $$('{0}', '{1}', 1)$$), ('job_operation', '(1)'),
-  ('job_enqueue', $$('k', '{}', 'default', NULL, 0, NULL, 'keep', NULL, NULL, NULL, NULL, NULL, NULL, '{}')$$), ('lane_holders', ''), ('queues_running', ''),
+  ('job_enqueue', $$('k', '{}', 'default', NULL, 0, NULL, 'keep', NULL, NULL, NULL, NULL, NULL, NULL, '{}')$$), ('lane_holders', ''), ('job_anything_due', $$('{}')$$), ('job_drained', $$('2000-01-01Z', '{}')$$), ('job_failed_since', $$('2000-01-01Z', '{}', 10)$$), ('queues_running', ''),
   ('queue_concurrency', $$('q', 3)$$), ('rate_set', $$('r', 1, 1)$$), ('rates', ''), ('schedule_figures', ''), ('tenant_weight_set', $$('t', 2)$$),
   ('job_scan', $$(1::smallint, '0', -1, 'queue', 'default', 15, '{0,1}')$$), ('job_of_key', $$('k', 0, 15, '{0,1}')$$), ('job_payloads', $$('{1}')$$),
   ('job_finish', $$('{1}', '{0}')$$), ('job_finish_full', $$('{1}', '{0}', '{completed}', '{1}', '{NULL}', 'w', '{1}', '{1}', '{NULL}')$$),
   ('job_fail', $$('{1}', '{0}', '{1}', '{1000}', '{0}', '{no}', 'w', '{1}')$$), ('job_crashed', $$('{1}', '{0}', 3, '{1000}', '{no}', 'w', '{1}')$$), ('job_still', $$('{1}', '{0}')$$),
   ('job_signals', $$('{0}')$$), ('job_signals_done', $$('{1}')$$), ('job_cancel_waiting', $$('{0}', '{1}', '{1}', '{0}', 'no')$$), ('job_retry_now', $$('{0}', '{1}', '{1}')$$),
-  ('job_apply_operation', $$(1, 0::smallint, 1, 0, 100, '{}')$$), ('job_operation_lane_done', '(1, 1)'),
+  ('job_apply_operation', $$(1, '{0}', '{1}', 0, 100, '{}')$$), ('job_operation_lane_done', '(1, 1)'),
   ('job_sweep', $$(0, ARRAY[pg_current_snapshot(), pg_current_snapshot(), pg_current_snapshot()], ARRAY[now(), now(), now()], '{0,0,0}', 15, '{0,1}')$$),
   ('job_sweep_fix', $$('{0}', '{1}', '{1}', '{0}')$$), ('take_tokens', $$('{r}', '{1}')$$), ('queue_states', ''), ('tenant_weights', ''), ('queue_figures', ''),
   ('job_list', $$('{}', 0, 10)$$), ('job_show', '(1)'), ('job_cancel', '(1, NULL)'), ('job_retry', '(1)'), ('job_redrive', $$('{1}')$$), ('job_discard', $$('{1}')$$),
@@ -130,7 +130,7 @@ EXECUTE lane_settle(0::smallint, :n, :v, true, 3, '1 s', 'w') \gset settled_
 SELECT array_agg(lane ORDER BY lane) AS lanes, array_agg(epoch ORDER BY lane) AS epochs FROM relevo.lane \gset
 EXECUTE job_cancel_waiting(:'lanes', :'epochs', ARRAY[:g]::bigint[], '{0}', 'no') \gset cancelled_
 SELECT relevo.start_operation('cancel', '{"kind": "lost"}') AS op \gset
-EXECUTE job_apply_operation(:op, 0::smallint, :n, 0, 100, '{}') \g /dev/null
+EXECUTE job_apply_operation(:op, '{0}', ARRAY[:n]::bigint[], 0, 100, '{}') \g /dev/null
 SELECT s.id AS signal FROM relevo.job_signal s WHERE s.operation = :op AND s.lane = 0 \gset
 EXECUTE job_operation_lane_done(:op, :signal) \g /dev/null
 EXECUTE schedule_put('t', 'k', NULL, 60000, NULL, 'UTC', 'default', '{}', 0, '{}', 'once', 100, 'config') \g /dev/null
@@ -141,7 +141,7 @@ SELECT assert.fails(s, '42501', 'permission denied') FROM unnest(ARRAY[
   'SELECT id FROM relevo.outbox', 'SELECT payload FROM relevo.outbox', 'DELETE FROM relevo.outbox', $$INSERT INTO relevo.outbox (xid, aggregate_type, aggregate_id, event_type) VALUES ('3', 't', 'i', 'e')$$,
   'SELECT * FROM relevo.position', 'UPDATE relevo.position SET a = 1', 'SELECT * FROM relevo.dead_event', 'DELETE FROM relevo.tick', 'UPDATE relevo.tick SET fingerprint = 1', 'UPDATE relevo.lane SET lanes = 4', 'DELETE FROM relevo.lane',
   'UPDATE relevo.job_history SET kind = kind', 'DELETE FROM relevo.job_history', 'UPDATE relevo.inbox SET day = day', 'UPDATE relevo.audit_log SET actor = NULL', 'DELETE FROM relevo.audit_log', 'TRUNCATE relevo.job', 'UPDATE relevo.schema SET version = 1', 'DELETE FROM relevo.migration',
-  'SELECT relevo.make_days(0, 1)', 'SELECT relevo.initialise_lanes(4)', 'SELECT relevo.initialise_shards(4)', 'SELECT relevo.create_leaf(99)', 'SELECT relevo.ensure_partitions()', 'SELECT relevo.grant_privileges()',
+  'SELECT relevo.make_days(0, 1)', 'SELECT relevo.initialise_lanes(16)', 'SELECT relevo.initialise_shards(4)', 'SELECT relevo.create_leaf(99)', 'SELECT relevo.ensure_partitions()', 'SELECT relevo.grant_privileges()',
   'CREATE TABLE relevo.mine ()']) s;
 RESET SESSION AUTHORIZATION;
 

@@ -32,8 +32,9 @@ CROSS JOIN (SELECT ARRAY[t.id, t.id, 0, -1, t.fingerprint] AS slot FROM relevo.t
 CREATE FUNCTION relevo.initialise_lanes(n int) RETURNS void LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF n IS NULL OR n NOT IN (1, 2, 4, 8, 16, 32, 64, 128, 256) THEN
-    RAISE EXCEPTION 'relevo.initialise_lanes: n: must be a power of two from 1 to 256' USING ERRCODE = 'invalid_parameter_value';
+  IF n IS DISTINCT FROM 16 THEN
+    RAISE EXCEPTION 'relevo.initialise_lanes: n: is %; give 16: the workers of this version know no other number of lanes', coalesce(n::text, 'NULL')
+      USING ERRCODE = 'invalid_parameter_value';
   END IF;
   LOCK TABLE relevo.lane IN EXCLUSIVE MODE;
   IF NOT EXISTS (SELECT FROM relevo.lane p WHERE p.lanes <> n) THEN
@@ -532,11 +533,12 @@ BEGIN
   RETURN started;
 END $$;
 
--- One page of an operation in one lane: of the next `page` rows (by id; last_id NULL: the end) those that match are changed.
--- skip_ids: what the holder has in flight; of these, running names those that match, for the holder to stop by itself.
--- Rows that a stranger has locked are left out: they are being changed by a later wish.
-CREATE FUNCTION relevo.apply_operation(op bigint, lane smallint, epoch bigint, after_id bigint, page int, skip_ids bigint[],
-                                       OUT last_id bigint, OUT changed int, OUT running bigint[]) LANGUAGE plpgsql
+-- One page of an operation in some lanes of one holder: of the next `page` rows (by id; last_id NULL: the end) those that match are
+-- changed and named, so that the holder drops what it has read of them. skip_ids: what the holder has in flight; of these, running
+-- names those that match, for the holder to stop by itself. Rows that a stranger has locked are left out: they are being changed by a
+-- later wish.
+CREATE FUNCTION relevo.apply_operation(op bigint, lanes smallint[], epochs bigint[], after_id bigint, page int, skip_ids bigint[],
+                                       OUT last_id bigint, OUT changed bigint[], OUT running bigint[]) LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 #variable_conflict use_variable
 DECLARE
@@ -544,12 +546,11 @@ DECLARE
   mask    int := (SELECT p.lanes - 1 FROM relevo.lane p LIMIT 1);
   scanned bigint[];
   wanted  bigint[];
-  revived int;
 BEGIN
-  changed := 0;
+  changed := '{}';
   running := '{}';
-  IF relevo.fence(ARRAY[lane], ARRAY[epoch]) = '{}' THEN
-    RAISE EXCEPTION 'relevo.apply_operation: lane % is held in another epoch', lane USING ERRCODE = 'serialization_failure';
+  IF NOT relevo.fence(lanes, epochs) @> lanes THEN
+    RAISE EXCEPTION 'relevo.apply_operation: a lane is held in another epoch' USING ERRCODE = 'serialization_failure';
   END IF;
   SELECT * INTO o FROM relevo.job_operation p WHERE p.id = op;
   IF NOT FOUND THEN
@@ -566,7 +567,7 @@ BEGIN
   SELECT array_agg(m.id) FILTER (WHERE NOT m.flies), coalesce(array_agg(m.id) FILTER (WHERE m.flies), '{}') INTO wanted, running
   FROM (SELECT j.id, j.state = 1 OR j.state = 0 AND j.unique_key IS NULL AND j.id = ANY (skip_ids) AS flies
         FROM unnest(scanned) s (id) JOIN relevo.job j ON j.id = s.id
-        WHERE CASE WHEN (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0) & mask) <> lane THEN false
+        WHERE CASE WHEN (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0) & mask) <> ALL (lanes) THEN false
                    WHEN CASE o.what WHEN 'cancel' THEN j.state < 2
                                     WHEN 'retry' THEN j.state >= 2 OR j.state = 0 AND j.run_at > clock_timestamp()
                                     ELSE j.state >= 2 END
@@ -580,17 +581,18 @@ BEGIN
     RETURN;
   END IF;
   IF o.what = 'retry' THEN
-    UPDATE relevo.job j SET token = j.token + 1, run_at = clock_timestamp()
-    FROM unnest(wanted) w (id) WHERE j.id = w.id AND j.state = 0;
-    GET DIAGNOSTICS changed = ROW_COUNT;
-    SELECT cardinality(r.redriven) INTO revived FROM relevo.redrive(ARRAY(
+    WITH u AS (
+      UPDATE relevo.job j SET token = j.token + 1, run_at = clock_timestamp()
+      FROM unnest(wanted) w (id) WHERE j.id = w.id AND j.state = 0 RETURNING j.id
+    )
+    SELECT coalesce(array_agg(u.id), '{}') INTO changed FROM u;
+    SELECT changed || r.redriven INTO changed FROM relevo.redrive(ARRAY(
       SELECT j.id FROM unnest(wanted) w (id) JOIN relevo.job j ON j.id = w.id AND j.state >= 2)) r;
-    changed := changed + revived;
   ELSE
-    SELECT cardinality(r.removed) INTO changed
+    SELECT r.removed INTO changed
     FROM relevo.remove_jobs(wanted, o.what = 'discard', CASE o.what WHEN 'discard' THEN 'discarded' ELSE 'cancelled' END, NULL) r;
   END IF;
-  UPDATE relevo.job_operation p SET changed = p.changed + apply_operation.changed WHERE p.id = op;
+  UPDATE relevo.job_operation p SET changed = p.changed + cardinality(apply_operation.changed) WHERE p.id = op;
 END $$;
 
 UPDATE relevo.schema SET version = 8;

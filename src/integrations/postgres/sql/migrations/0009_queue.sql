@@ -100,6 +100,10 @@ CREATE FUNCTION relevo.pause(queue text DEFAULT '*', kind text DEFAULT '*') RETU
   SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM relevo.check_name('pause', 'queue', queue, 255), relevo.check_name('pause', 'kind', kind, 255);
+  IF strpos(kind, '*') BETWEEN 1 AND length(kind) - 1 THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('relevo.pause: kind: is %s; a * stands at the end only, as in mail.*', quote_literal(left(kind, 100)));
+  END IF;
   INSERT INTO relevo.queue_state AS s (queue, kind, paused) VALUES (pause.queue, pause.kind, true)
   ON CONFLICT ON CONSTRAINT queue_state_pkey DO UPDATE SET paused = true;
 END $$;
@@ -218,6 +222,8 @@ BEGIN
       problem := 'cron: is empty; give an expression such as 0 3 * * *';
     ELSIF every < interval '1 second' THEN
       problem := 'every: is below 1 second; give more';
+    ELSIF every > interval '36525 days' THEN
+      problem := 'every: is above 36525 days; give less, or a single time (at)';
     ELSIF NOT isfinite(at) THEN
       problem := format('at: is %s; give a time', at);
     ELSIF missed IS NULL OR missed NOT IN ('skip', 'once', 'all') THEN

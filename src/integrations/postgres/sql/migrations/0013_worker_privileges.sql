@@ -82,7 +82,7 @@ BEGIN
       relevo.redrive(bigint[]), relevo.discard(bigint[]), relevo.cancel_waiting(smallint[], bigint[], bigint[], int[], text),
       relevo.retry_waiting(smallint[], bigint[], bigint[]), relevo.sweep_fix(smallint[], bigint[], bigint[], int[]),
       relevo.job_matches(relevo.job, jsonb, boolean), relevo.check_filter(text, jsonb), relevo.start_operation(text, jsonb),
-      relevo.apply_operation(bigint, smallint, bigint, bigint, int, bigint[]), relevo.check_name(text, text, text, int),
+      relevo.apply_operation(bigint, smallint[], bigint[], bigint, int, bigint[]), relevo.check_name(text, text, text, int),
       relevo.pause(text, text), relevo.resume(text, text), relevo.set_queue_concurrency(text, int), relevo.set_rate(text, float8, float8),
       relevo.set_tenant_weight(text, int), relevo.take_tokens(text[], int[]),
       relevo.schedule_put(text, text, text, interval, timestamptz, text, text, jsonb, int, jsonb, text, int, text),

@@ -261,9 +261,9 @@ SELECT EXISTS (SELECT FROM relevo.job o WHERE o.id = $1::bigint AND o.state < 2)
 SELECT r.id FROM relevo.retry_waiting($1::smallint[], $2::bigint[], $3::bigint[]) r (id);
 
 -- name: job_apply_operation
--- $1 operation, $2 lane, $3 epoch, $4 id after which to go on (0 at first), $5 rows to look at, $6 ids the holder has in flight.
-SELECT a.last_id, a.changed, a.running::text AS running_text
-FROM relevo.apply_operation($1::bigint, $2::smallint, $3::bigint, $4::bigint, $5::int, $6::bigint[]) a;
+-- $1 operation, $2 lanes, $3 epochs, $4 id after which to go on (0 at first), $5 rows to look at, $6 ids the holder has in flight.
+SELECT a.last_id, a.changed::text AS changed_text, a.running::text AS running_text
+FROM relevo.apply_operation($1::bigint, $2::smallint[], $3::bigint[], $4::bigint, $5::int, $6::bigint[]) a;
 
 -- name: job_operation_lane_done
 -- $1 operation, $2 its signal to one lane: goes with it, so that a lane that is done twice counts once.
@@ -353,6 +353,44 @@ SELECT coalesce(r.queue, d.queue) AS queue, coalesce(r.jobs, 0)::int8 AS ready, 
        NOT EXISTS (SELECT FROM beyond) AS is_exact
 FROM (SELECT y.queue, round(sum(y.jobs)) AS jobs, min(y.oldest) AS oldest FROM ready y GROUP BY y.queue) r
 FULL JOIN dead d ON d.queue = r.queue;
+
+-- name: job_anything_due
+-- $1 queues, none: all. Whether a job is due or runs, in whosesoever lane; what a pause holds up is not due. Stops at the first.
+SELECT EXISTS (
+  SELECT FROM relevo.job w
+  WHERE w.state < 2 AND (cardinality($1::text[]) = 0 OR w.queue = ANY ($1::text[]))
+    AND ((w.id, w.token) IN (SELECT p.id, p.token FROM relevo.open_job p)
+         OR w.state = 0 AND (w.run_at IS NULL OR w.run_at <= clock_timestamp())
+            AND NOT EXISTS (SELECT FROM relevo.queue_state s
+                            WHERE s.paused AND (s.queue = w.queue OR right(s.queue, 1) = '*' AND starts_with(w.queue, left(s.queue, -1)))
+                              AND (s.kind = w.kind OR right(s.kind, 1) = '*' AND starts_with(w.kind, left(s.kind, -1)))))) AS due;
+
+-- name: job_drained
+-- For people. $1 since when, $2 queues, none: all. What became of jobs since, and what is left: due, of them held up by a pause, failed and
+-- not yet tried again, when the first of those is due, waiting for their time. Reads all jobs.
+SELECT count(*) FILTER (WHERE w.state = 2 AND w.run_at >= $1::timestamptz) AS dead,
+       count(*) FILTER (WHERE w.state = 3 AND w.run_at >= $1::timestamptz) AS quarantined,
+       (SELECT count(*) FROM relevo.job_history h
+        WHERE h.finished >= $1::timestamptz AND h.outcome = 'cancelled' AND (cardinality($2::text[]) = 0 OR h.queue = ANY ($2::text[]))) AS cancelled,
+       count(*) FILTER (WHERE w.state < 2 AND NOT w.later) AS due,
+       count(*) FILTER (WHERE w.state < 2 AND NOT w.later AND EXISTS (
+         SELECT FROM relevo.queue_state s
+         WHERE s.paused AND (s.queue = w.queue OR right(s.queue, 1) = '*' AND starts_with(w.queue, left(s.queue, -1)))
+           AND (s.kind = w.kind OR right(s.kind, 1) = '*' AND starts_with(w.kind, left(s.kind, -1))))) AS paused,
+       count(*) FILTER (WHERE w.state < 2 AND w.attempts + w.crashes > 0) AS retryable,
+       min(w.run_at) FILTER (WHERE w.state < 2 AND w.attempts + w.crashes > 0) AS retry_at,
+       count(*) FILTER (WHERE w.state < 2 AND w.later AND w.attempts + w.crashes = 0) AS scheduled
+FROM (SELECT o.*, o.run_at IS NOT NULL AND o.run_at > clock_timestamp() AS later FROM relevo.job o
+      WHERE cardinality($2::text[]) = 0 OR o.queue = ANY ($2::text[])) w;
+
+-- name: job_failed_since
+-- For people. $1 since when, $2 queues, none: all, $3 limit. Jobs that died, or failed and wait: dead ones first.
+SELECT o.id, CASE o.state WHEN 2 THEN 'dead' WHEN 3 THEN 'quarantined' ELSE 'retryable' END AS state, o.kind, o.error
+FROM relevo.job o
+WHERE (cardinality($2::text[]) = 0 OR o.queue = ANY ($2::text[]))
+  AND (o.state >= 2 AND o.run_at >= $1::timestamptz
+       OR o.state = 0 AND o.error IS NOT NULL AND EXISTS (SELECT FROM relevo.job_attempt a WHERE a.job_id = o.id AND a.at >= $1::timestamptz))
+ORDER BY o.state < 2, o.id LIMIT $3::int;
 
 -- name: job_list
 -- For people. $1 filter, $2 id after which to go on (0 at first), $3 limit. Finished jobs have no payload to filter by.

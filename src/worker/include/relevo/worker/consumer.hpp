@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -51,7 +52,9 @@ struct ConsumerOptions {
   std::chrono::milliseconds backoff_cap{60'000};  // … and never above this
   std::chrono::milliseconds commit_interval{1'000};
   std::chrono::milliseconds redrive_interval{2'000};
-  std::chrono::milliseconds drain{20'000};  // how long stop() lets handlers go on undisturbed
+  std::chrono::milliseconds timeout{0};       // of one run of the handler; 0: none
+  std::chrono::milliseconds give_up{30'000};  // how long it may ignore its stop token
+  std::chrono::milliseconds drain{20'000};    // how long stop() lets handlers go on undisturbed
   KeyLanes::Limits held;
 };
 
@@ -65,6 +68,8 @@ class Consumer final : public core::Service {
     ConsumerMetrics& metrics;
     core::Log& log;
     const core::Clock& clock;
+    // A handler does not come back: the process should end and be started anew. Called once.
+    std::function<void()> replace{};
   };
 
   Consumer(ConsumerOptions options, Ports ports);
@@ -84,6 +89,7 @@ class Consumer final : public core::Service {
   struct Held;
   class Run;
   class Assignment;
+  class Call;
   struct Taken {
     KeyLanes::Ticket ticket = 0;
     Held* held = nullptr;  // the thread's own until it is settled
@@ -105,6 +111,7 @@ class Consumer final : public core::Service {
   std::vector<Taken> take_work();
   void redrive_if_due(MessageStore& store);
   std::chrono::milliseconds backoff(int attempt) const;
+  void watch_calls();
 
   const ConsumerOptions options_;
   const Ports to_;
@@ -129,6 +136,8 @@ class Consumer final : public core::Service {
   core::BootTime next_commit_{};
   core::BootTime next_lag_{};
 
+  std::set<Call*> calls_;  // runs of the handler under way; under mutex_
+  bool replacing_ = false;
   std::stop_source stop_;
   std::thread control_;
   std::vector<std::thread> workers_;

@@ -118,8 +118,8 @@ struct Signal {
 
 struct OperationPage {
   std::optional<JobId> last_id;  // nullopt: the end
-  int changed = 0;
-  std::vector<JobId> running;  // matching jobs the holder must stop itself
+  std::vector<JobId> changed;    // what was read of them is stale
+  std::vector<JobId> running;    // matching jobs the holder must stop itself
 };
 
 struct Tokens {
@@ -153,6 +153,9 @@ class JobReader {
   virtual std::vector<JobId> still(std::span<const JobKey> jobs) = 0;
 
   virtual Controls controls() = 0;
+  // Whether a job is due or runs, whoever has its lane; not counting what a pause holds up. Of
+  // these queues, or of all. Reads all jobs at worst.
+  virtual bool anything_due(std::span<const std::string> queues) = 0;
   virtual std::vector<Signal> signals(std::span<const feed::Slice> lanes) = 0;
   virtual void signals_done(std::span<const std::int64_t> ids) = 0;
   // False: it does not wait, or its lane is lost.
@@ -166,7 +169,8 @@ class JobReader {
   // signals again.
   [[nodiscard]] virtual bool edit_waiting(std::span<const feed::Lease> lanes,
                                           std::int64_t signal) = 0;
-  virtual OperationPage apply_operation(std::int64_t operation, const feed::Lease& lane,
+  // Throws core::IntegrationError when one of the lanes is lost.
+  virtual OperationPage apply_operation(std::int64_t operation, std::span<const feed::Lease> lanes,
                                         JobId after, std::span<const JobId> held) = 0;
   // With its signal, so that a lane counts once.
   virtual void operation_lane_done(std::int64_t operation, std::int64_t signal) = 0;

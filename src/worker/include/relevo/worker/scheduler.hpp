@@ -66,7 +66,8 @@ struct Room {
 
 class Scheduler {
  public:
-  explicit Scheduler(const Registry& registry);
+  // only: queues whose jobs may start, as if all others were paused; empty: all.
+  explicit Scheduler(const Registry& registry, std::vector<std::string> only = {});
   ~Scheduler();
 
   // Takes a row in, unless it is known, not due, or has to wait in the table. batch: whose read it
@@ -230,6 +231,7 @@ class Scheduler {
   void filter(Keep keep);
 
   const Registry& registry_;
+  const std::vector<std::string> only_;
   std::map<const KindEntry*, std::unique_ptr<Group>> groups_;  // nullptr: handlers of this process
   std::map<Cause, Blocked> blocked_;
   std::set<Cause> refills_;  // of which rows were left

@@ -13,7 +13,9 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "relevo/core/clock.hpp"
 #include "relevo/core/heartbeat.hpp"
@@ -37,8 +39,10 @@ struct Options {
   int quarantine_after = 3;
   std::chrono::milliseconds give_up{30'000};
   std::chrono::milliseconds drain{20'000};  // how long stop() waits for what runs
-  // Ends by itself when nothing is due and nothing runs.
+  // Ends by itself when nothing is due and nothing runs, here or in lanes of others. Retries and
+  // jobs of later are not waited for, but for attempts that did not count.
   bool until_empty = false;
+  std::vector<std::string> queues;  // of which jobs are run; empty: all
 };
 
 class Worker final : public core::Service {

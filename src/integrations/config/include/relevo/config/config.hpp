@@ -141,6 +141,7 @@ struct Subscription {
   int concurrency = 8;              // keys at work at a time
   int batch_size = 500;             // messages in one transaction at most
   int max_attempts = 10;
+  milliseconds timeout{300'000};  // of one run of a registered handler
   std::string dead_letter_topic;  // empty: the table only
 };
 

@@ -98,6 +98,25 @@ struct LaneHolder {
   std::chrono::microseconds behind{};  // age of the tick up to which all of them have read
 };
 
+// What became of jobs since a moment, and what is left.
+struct DrainFigures {
+  std::int64_t dead = 0;
+  std::int64_t quarantined = 0;
+  std::int64_t cancelled = 0;
+  std::int64_t due = 0;
+  std::int64_t paused = 0;     // of those that are due
+  std::int64_t retryable = 0;  // failed, and wait for another attempt
+  std::optional<core::WallTime> retry_at;
+  std::int64_t scheduled = 0;
+};
+
+struct FailedJob {
+  std::int64_t id = 0;
+  std::string state;  // dead, quarantined, retryable
+  std::string kind;
+  std::string error;
+};
+
 struct ScheduleFigures {
   std::int64_t schedules = 0;
   std::int64_t paused = 0;
@@ -142,6 +161,11 @@ class JobAdmin {
   void set_concurrency(const std::string& queue, std::optional<int> most);
   void set_rate(const std::string& key, std::optional<double> per_second, double burst);
   void set_weight(const std::string& tenant, std::optional<int> weight);
+
+  // Of these queues, or of all. Each reads all jobs.
+  DrainFigures drained(core::WallTime since, std::span<const std::string> queues);
+  std::vector<FailedJob> failed(core::WallTime since, std::span<const std::string> queues,
+                                int limit);
 
   std::vector<LaneHolder> lane_holders();
   ScheduleFigures schedules();

@@ -89,6 +89,7 @@ class JobReader final : public worker::JobReader {
   std::vector<LargePayload> payloads(std::span<const worker::JobId> ids) override;
   std::vector<worker::JobId> still(std::span<const worker::JobKey> jobs) override;
   worker::Controls controls() override;
+  bool anything_due(std::span<const std::string> queues) override;
   std::vector<worker::Signal> signals(std::span<const feed::Slice> lanes) override;
   void signals_done(std::span<const std::int64_t> ids) override;
   bool cancel_waiting(std::span<const feed::Lease> lanes, worker::JobId job,
@@ -96,7 +97,7 @@ class JobReader final : public worker::JobReader {
   bool lives(worker::JobId job) override;
   void retry_now(std::span<const feed::Lease> lanes, std::span<const worker::JobId> jobs) override;
   bool edit_waiting(std::span<const feed::Lease> lanes, std::int64_t signal) override;
-  worker::OperationPage apply_operation(std::int64_t operation, const feed::Lease& lane,
+  worker::OperationPage apply_operation(std::int64_t operation, std::span<const feed::Lease> lanes,
                                         worker::JobId after,
                                         std::span<const worker::JobId> held) override;
   void operation_lane_done(std::int64_t operation, std::int64_t signal) override;

@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace relevo::webhook {
+namespace relevo::core {
 
 // Anything but IPv4 and IPv6 is not public.
 bool is_public(const sockaddr& address);
@@ -16,6 +16,6 @@ bool is_public(const sockaddr& address);
 bool is_public(const char* address);
 
 // The address without its port, for messages.
-std::string to_string(const sockaddr& address);
+std::string address_text(const sockaddr& address);
 
-}  // namespace relevo::webhook
+}  // namespace relevo::core

@@ -1,4 +1,4 @@
-#include "relevo/webhook/public_address.hpp"
+#include "relevo/core/public_address.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -10,7 +10,7 @@
 #include <cstring>
 #include <span>
 
-namespace relevo::webhook {
+namespace relevo::core {
 namespace {
 
 using Bytes = std::array<std::uint8_t, 16>;
@@ -103,7 +103,7 @@ bool is_public(const char* address) {
   return false;
 }
 
-std::string to_string(const sockaddr& address) {
+std::string address_text(const sockaddr& address) {
   char text[INET6_ADDRSTRLEN] = "of an unknown kind";
   if (const void* bytes = address_bytes(address)) {
     inet_ntop(address.sa_family, bytes, text, sizeof text);
@@ -111,4 +111,4 @@ std::string to_string(const sockaddr& address) {
   return text;
 }
 
-}  // namespace relevo::webhook
+}  // namespace relevo::core

@@ -32,6 +32,7 @@ class ConsumerGroup : public testing::Test {
     }
     migrate(database_.url());
     KafkaAdmin(kafka_).create_topic(topic_, 6);
+    set_age("0 s");
   }
 
   std::unique_ptr<Daemon> member(const std::string& instance = {}, const std::string& url = {}) {
@@ -44,6 +45,14 @@ class ConsumerGroup : public testing::Test {
          {"RELEVO_KAFKA_PROPERTIES", "session.timeout.ms=6000,heartbeat.interval.ms=500"},
          {"RELEVO_SUBSCRIPTIONS",
           "[{name: " + group_ + ", topics: [" + topic_ + "], enqueue: effect}]"}}});
+  }
+
+  // Of the events that are written from now on.
+  void set_age(const std::string& interval) {
+    time_ = database_.connect().value(
+        "SELECT to_char(now() AT TIME ZONE 'UTC' - $1::interval, "
+        "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')",
+        {interval});
   }
 
   // The next `count` events. The events of a key are numbered upwards.
@@ -92,9 +101,7 @@ class ConsumerGroup : public testing::Test {
   int again_ = 0;
 
  private:
-  // Of all events: the inbox of each process that starts forgets what is older than a month.
-  const std::string time_ = database_.connect().value(
-      "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')");
+  std::string time_;
 
   void write_numbers(int first, int count) {
     std::vector<TestRecord> records;
@@ -126,6 +133,20 @@ TEST_F(ConsumerGroup, RedeliveredEventsHaveNoSecondEffectAndAreCounted) {
       << second->process().standard_error();
   EXPECT_TRUE(eventually(30s, [&] { return duplicates(*second) >= 600; }));
   judge("events redelivered");
+}
+
+TEST_F(ConsumerGroup, EventsOfLastYearHaveNoSecondEffect) {
+  set_age("1 year");  // far more than the inbox keeps
+  auto first = member();
+  write(600);
+  ASSERT_TRUE(eventually(60s, [&] { return events() == 600; }))
+      << first->process().standard_error();
+  first->process().kill();
+  auto second = member();  // tidies up when it starts
+  write_again(0, 600);
+  EXPECT_TRUE(eventually(60s, [&] { return duplicates(*second) >= 600; }))
+      << second->process().standard_error();
+  judge("events of last year redelivered");
 }
 
 TEST_F(ConsumerGroup, MembersThatDieStopAndFreezeLoseNothingAndRepeatNoEffect) {

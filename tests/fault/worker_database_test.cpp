@@ -80,7 +80,7 @@ TEST(WorkerPostgres, RestartedSixTimesLosesNothingAndCompletesNothingTwice) {
 }
 
 TEST(WorkerPostgres, BackendsTerminatedAtRandomCostNoJob) {
-  constexpr int kRounds = 200;
+  constexpr int kRounds = 300;
   JobWorld world;
   TwoWorkers workers(world);
   JobWriters writers(world, 4, 2ms);
@@ -91,11 +91,11 @@ TEST(WorkerPostgres, BackendsTerminatedAtRandomCostNoJob) {
   for (int round = 0; round < kRounds; ++round) {
     terminated += connection.number(
         "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE "
-        "datname = current_database() AND application_name = 'relevo' ORDER BY random() LIMIT 3) "
+        "datname = current_database() AND application_name = 'relevo' ORDER BY random() LIMIT 1) "
         "x");
     (void)workers.both[0]->wait(std::chrono::milliseconds(random() % 100));
   }
-  EXPECT_GT(terminated, kRounds) << "too few connections were hit";
+  EXPECT_GT(terminated, kRounds / 2) << "too few connections were hit";
   ASSERT_TRUE(goes_on(world)) << workers.errors();
   writers.stop();
   EXPECT_TRUE(world.wait_all_ended(60s)) << workers.errors();

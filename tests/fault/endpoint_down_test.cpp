@@ -20,32 +20,38 @@ constexpr int kConcurrency = 5;
 constexpr int kReplicas = 2;
 constexpr auto kOutage = 12s;
 
-// Answers 204 after a moment, or 503 at once; can be away altogether.
+enum class Mood { kWell, kBusy, kSilent };
+
+// Answers 204 after a moment, or 503 at once, or never; can be away altogether.
 class Endpoint {
  public:
   Endpoint() { come(); }
 
   void come() {
-    busy_ = false;
+    mood_ = Mood::kWell;
     if (server_) return;
-    server_ = std::make_unique<ScriptedServer>(
-        answering([this](const ReceivedRequest&) { return answer(); }), port_);
+    server_ =
+        std::make_unique<ScriptedServer>([this](Exchange& exchange) { serve(exchange); }, port_);
     port_ = server_->port();
   }
   void go() { server_.reset(); }
-  void be_busy() { busy_ = true; }
+  void be(Mood mood) { mood_ = mood; }
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
   int done() const { return done_; }
-  int refused() const { return refused_; }
   int most_at_once() const { return most_at_once_; }
 
  private:
-  std::string answer() {
-    if (busy_) {
-      ++refused_;
-      return http_response(503);
+  void serve(Exchange& exchange) {
+    while (exchange.receive()) {
+      const auto mood = mood_.load();
+      if (mood == Mood::kSilent) return exchange.wait_for_close();
+      if (mood == Mood::kWell) work();
+      if (!exchange.send(http_response(mood == Mood::kWell ? 204 : 503))) return;
     }
+  }
+
+  void work() {
     const int now = ++at_once_;
     for (int most = most_at_once_; now > most && !most_at_once_.compare_exchange_weak(most, now);) {
     }
@@ -53,14 +59,12 @@ class Endpoint {
     std::this_thread::sleep_for(20ms);
     --at_once_;
     ++done_;
-    return http_response(204);
   }
 
-  std::atomic<bool> busy_{false};
+  std::atomic<Mood> mood_{Mood::kWell};
   std::atomic<int> at_once_{0};
   std::atomic<int> most_at_once_{0};
   std::atomic<int> done_{0};
-  std::atomic<int> refused_{0};
   std::uint16_t port_ = 0;
   std::unique_ptr<ScriptedServer> server_;
 };
@@ -68,7 +72,7 @@ class Endpoint {
 class EndpointDown : public testing::TestWithParam<const char*> {};
 
 TEST_P(EndpointDown, FewCallsAreWastedNothingIsLostAndItsReturnIsNoStorm) {
-  const bool busy = std::string_view(GetParam()) == "busy";
+  const std::string how = GetParam();
   Endpoint endpoint;
   JobWorld world;
   auto connection = world.connect();
@@ -82,11 +86,11 @@ TEST_P(EndpointDown, FewCallsAreWastedNothingIsLostAndItsReturnIsNoStorm) {
         {{"RELEVO_ROLES", "worker"},
          {"RELEVO_WORKER_LEASE_TTL", "5s"},
          {"RELEVO_HANDLERS", "[{kind: hook, http: {url: \"" + endpoint.url() +
-                                 "\", allow_private: true, " +
+                                 "\", allow_private: true, timeout: 2s, " +
                                  "concurrency: " + std::to_string(kConcurrency) + "}}]"},
          // An outage that burnt attempts would leave dead jobs.
          {"RELEVO_KINDS",
-          "[{kind: hook, max_attempts: 3, backoff_base: 50ms, backoff_cap: 1s}]"}}});
+          "[{kind: hook, max_attempts: 8, backoff_base: 50ms, backoff_cap: 1s}]"}}});
   }
   for (auto& replica : replicas) {
     ASSERT_TRUE(replica->wait_ready(30s)) << replica->process().standard_error();
@@ -110,7 +114,9 @@ TEST_P(EndpointDown, FewCallsAreWastedNothingIsLostAndItsReturnIsNoStorm) {
   ASSERT_TRUE(eventually(30s, [&] { return endpoint.done() >= 50; }))
       << replicas[0]->process().standard_error();
 
-  busy ? endpoint.be_busy() : endpoint.go();
+  if (how == "gone") endpoint.go();
+  if (how == "busy") endpoint.be(Mood::kBusy);
+  if (how == "silent") endpoint.be(Mood::kSilent);
   const auto before = endpoint.done();
   // The length of the outage is the fault itself. More and more waits for the endpoint.
   (void)eventually(
@@ -139,15 +145,14 @@ TEST_P(EndpointDown, FewCallsAreWastedNothingIsLostAndItsReturnIsNoStorm) {
   const auto attempts = world.number("SELECT count(*) FROM relevo.job_attempt");
   EXPECT_LE(attempts, kReplicas * (kConcurrency + 5));
   for (auto& replica : replicas) EXPECT_TRUE(replica->process().running());
-  report(std::string("endpoint ") + GetParam() + " for " + std::to_string(kOutage.count()) +
-         " s: failed calls " + std::to_string(failed()) + ", attempts counted " +
-         std::to_string(attempts) + ", waiting at its return " + std::to_string(waiting) +
-         ", calls after it " + std::to_string(calls) + ", most at once " +
-         std::to_string(endpoint.most_at_once()));
-  EXPECT_EQ(world.judge(std::string("endpoint ") + GetParam()), "");
+  report("endpoint " + how + " for " + std::to_string(kOutage.count()) + " s: failed calls " +
+         std::to_string(failed()) + ", attempts counted " + std::to_string(attempts) +
+         ", waiting at its return " + std::to_string(waiting) + ", calls after it " +
+         std::to_string(calls) + ", most at once " + std::to_string(endpoint.most_at_once()));
+  EXPECT_EQ(world.judge("endpoint " + how), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(, EndpointDown, testing::Values("gone", "busy"),
+INSTANTIATE_TEST_SUITE_P(, EndpointDown, testing::Values("gone", "busy", "silent"),
                          [](const auto& how) { return std::string(how.param); });
 
 }  // namespace

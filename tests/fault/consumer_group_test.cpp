@@ -2,9 +2,11 @@
 // delivered again: one effect per event.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <optional>
 #include <random>
 
 #include "support/commit_reply_proxy.hpp"
@@ -21,6 +23,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kKeys = 50;
+constexpr auto kSession = 6'000ms;  // the shortest that Kafka takes
+constexpr auto kLongerThanASession = kSession + 2s;
 
 // Each message becomes a job, which nobody runs: a row of a table without a unique key on the event
 // is its effect, in the transaction of its inbox row.
@@ -42,7 +46,8 @@ class ConsumerGroup : public testing::Test {
         "none",
         instance,
         {{"RELEVO_ROLES", "consumer"},
-         {"RELEVO_KAFKA_PROPERTIES", "session.timeout.ms=6000,heartbeat.interval.ms=500"},
+         {"RELEVO_KAFKA_PROPERTIES",
+          "session.timeout.ms=" + std::to_string(kSession.count()) + ",heartbeat.interval.ms=500"},
          {"RELEVO_SUBSCRIPTIONS",
           "[{name: " + group_ + ", topics: [" + topic_ + "], enqueue: effect}]"}}});
   }
@@ -158,42 +163,43 @@ TEST_F(ConsumerGroup, MembersThatDieStopAndFreezeLoseNothingAndRepeatNoEffect) {
   };
   for (std::size_t i = 0; i < members.size(); ++i) start(i);
   std::mt19937_64 random(std::random_device{}());
-  // Frozen until the round; longer than a session lasts.
-  std::array<int, 4> frozen_until{};
+  using Clock = std::chrono::steady_clock;
+  std::array<std::optional<Clock::time_point>, 4> frozen_until;
   int kills = 0, stops = 0, freezes = 0, repeated = 0;
-  const auto thaw = [&](std::size_t i) {
-    if (frozen_until[i] > 0) members[i]->process().signal(SIGCONT);
-    frozen_until[i] = 0;
+  // How many are frozen still.
+  const auto thaw = [&] {
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (!frozen_until[i] || Clock::now() < *frozen_until[i]) continue;
+      members[i]->process().signal(SIGCONT);
+      frozen_until[i].reset();
+    }
+    return std::count_if(frozen_until.begin(), frozen_until.end(),
+                         [](const auto& until) { return until.has_value(); });
   };
   for (int round = 1; round <= kRounds; ++round) {
     write(400);
     if (round % 2 == 0) write_again(static_cast<int>(random() % 100), 50);
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      if (frozen_until[i] == round) thaw(i);
-    }
-    const auto victim = random() % members.size();
-    thaw(victim);
-    switch (round % 4) {
-      case 0:
-        ++freezes;
-        members[victim]->process().signal(SIGSTOP);
-        frozen_until[victim] = round + 5;
-        break;
-      case 2:
-        ++stops;
-        EXPECT_TRUE(members[victim]->terminate()) << members[victim]->process().standard_error();
-        start(victim);
-        break;
-      default:
-        ++kills;
-        members[victim]->process().kill();
-        start(victim);
+    const auto frozen = thaw();
+    auto victim = random() % members.size();
+    while (frozen_until[victim]) victim = (victim + 1) % members.size();
+    if (round % 4 == 0 && frozen < 2) {
+      ++freezes;
+      members[victim]->process().signal(SIGSTOP);
+      frozen_until[victim] = Clock::now() + kLongerThanASession;
+    } else if (round % 4 == 2) {
+      ++stops;
+      EXPECT_TRUE(members[victim]->terminate()) << members[victim]->process().standard_error();
+      start(victim);
+    } else {
+      ++kills;
+      members[victim]->process().kill();
+      start(victim);
     }
     // Often in the middle of a rebalance, now and then after one.
     (void)eventually(std::chrono::milliseconds(random() % 4'000),
                      [&] { return events() == written_; });
   }
-  for (std::size_t i = 0; i < members.size(); ++i) thaw(i);
+  EXPECT_TRUE(eventually(2 * kLongerThanASession, [&] { return thaw() == 0; }));
   EXPECT_TRUE(eventually(90s, [&] { return events() == written_; }))
       << events() << " of " << written_ << '\n'
       << members[0]->process().standard_error();

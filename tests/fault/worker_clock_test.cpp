@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 class WorkerClock : public testing::Test {
  protected:
   void SetUp() override {
-    if (!FakeClock::fits_own_programs()) GTEST_SKIP() << "a sanitizer is in the way of libfaketime";
+    if (kSanitized) GTEST_SKIP() << "a sanitizer is in the way of libfaketime";
     connection_.exec("CREATE TABLE test_due (job_id bigint NOT NULL, at timestamptz NOT NULL)");
     for (const auto* name : {"ahead", "behind"}) {
       auto& clock = name[0] == 'a' ? ahead_ : behind_;
@@ -139,7 +139,7 @@ TEST_F(WorkerClock, SetByAnHourForthAndBackWhileItWorksChangesNothing) {
 }
 
 TEST(SchedulerClock, AnHourOffEachTickFiresOnceAndInTimeByTheDatabase) {
-  if (!FakeClock::fits_own_programs()) GTEST_SKIP() << "a sanitizer is in the way of libfaketime";
+  if (kSanitized) GTEST_SKIP() << "a sanitizer is in the way of libfaketime";
   JobWorld world;
   auto connection = world.connect();
   connection.exec(

@@ -34,12 +34,4 @@ Process::Environment FakeClock::environment() const {
           {"FAKETIME_DISABLE_SHM", "1"}};  // its owner may be another user
 }
 
-bool FakeClock::fits_own_programs() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return false;
-#else
-  return true;
-#endif
-}
-
 }  // namespace relevo::test

@@ -1,5 +1,5 @@
 // A wall clock that a test sets, for the processes it starts with environment(): by libfaketime.
-// Their monotonic clocks go on as the machine's.
+// Their monotonic clocks go on as the machine's. Programs of a sanitized build do not bear it.
 #pragma once
 
 #include <chrono>
@@ -17,9 +17,6 @@ class FakeClock {
   // At once, also for those that run.
   void set_ahead(std::chrono::seconds ahead);
   Process::Environment environment() const;
-
-  // Whether programs of this build bear it: a sanitizer wants to be the first library.
-  static bool fits_own_programs();
 
  private:
   TemporaryDirectory directory_{"relevo-clock-"};

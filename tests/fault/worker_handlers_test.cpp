@@ -67,6 +67,30 @@ TEST(WorkerHandlers, OneThatKillsItsProcessIsQuarantinedAndHarmsNoOther) {
   EXPECT_EQ(world.judge("a handler that aborts"), "");
 }
 
+TEST(WorkerHandlers, OneThatLeaksIsQuarantinedAndHarmsNoOther) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer needs more addresses than the limit leaves";
+  JobWorld world;
+  world.connect().exec(
+      "INSERT INTO test_job SELECT relevo.enqueue('audit'), 'audit' FROM generate_series(1, 300);"
+      "SELECT relevo.enqueue('leak');");
+  // What a container would be given; its children, too.
+  const std::vector<std::string> limited{"--memory", "1500"};
+  auto first = world.worker("first", limited);
+  const auto exit = first->wait(30s);
+  ASSERT_TRUE(exit) << "the leak did not end it\n" << first->standard_error();
+  EXPECT_NE(exit->signal, 0);
+  auto second = world.worker("second", limited);
+  ASSERT_TRUE(eventually(40s, [&] { return state_of(world, "leak") == "quarantined"; }))
+      << second->standard_error();
+  EXPECT_TRUE(world.wait_all_ended(40s));
+  EXPECT_TRUE(second->running()) << "it took the worker with it";
+  EXPECT_EQ(world.number("SELECT crashes FROM relevo.job WHERE state = 3"), 3);
+  world.connect().exec(
+      "DELETE FROM relevo.job WHERE kind = 'leak'; DELETE FROM test_run WHERE job_id NOT IN "
+      "(SELECT job_id FROM test_job)");
+  EXPECT_EQ(world.judge("a handler that leaks"), "");
+}
+
 TEST(WorkerHandlers, OneThatIgnoresItsTimeLimitCostsTheProcessButNoJob) {
   JobWorld world;
   auto worker = world.worker("w", {"--give-up", "1000", "--threads", "2"});

@@ -13,6 +13,14 @@ std::optional<std::string> environment(const char* name);
 // Throws std::runtime_error that tells to use scripts/test when the variable is missing.
 std::string required_environment(const char* name);
 
+// This build has a sanitizer, which wants far more addresses than memory, and to be the first
+// library of a program.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 // prefix followed by random letters; legal in database, topic and file names.
 std::string unique_name(std::string_view prefix);
 

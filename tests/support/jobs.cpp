@@ -2,13 +2,12 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <random>
 
 #include "support/daemon.hpp"
 #include "support/environment.hpp"
 #include "support/eventually.hpp"
+#include "support/report.hpp"
 
 namespace relevo::test {
 namespace {
@@ -19,7 +18,8 @@ std::string shared_server() { return required_environment("RELEVO_TEST_POSTGRES"
 
 }  // namespace
 
-JobWorld::JobWorld(std::string server) : database_(server.empty() ? shared_server() : server) {
+JobWorld::JobWorld(std::string server)
+    : database_(server.empty() ? shared_server() : server), worker_url_(database_.url()) {
   migrate(database_.url());
   connect().exec(R"(
     CREATE TABLE test_job (job_id bigint NOT NULL, kind text NOT NULL);
@@ -33,7 +33,7 @@ std::unique_ptr<Process> JobWorld::worker(const std::string& name, std::vector<s
                                           const Process::Environment& environment) const {
   const auto program =
       std::filesystem::path(required_environment("RELEVO_BIN")).parent_path() / "test_worker";
-  std::vector<std::string> command{program.string(), "--postgres", url(), "--name", name};
+  std::vector<std::string> command{program.string(), "--postgres", worker_url_, "--name", name};
   command.insert(command.end(), extra.begin(), extra.end());
   return std::make_unique<Process>(command, environment);
 }
@@ -83,10 +83,7 @@ std::string JobWorld::judge(const std::string& name) const {
                     std::to_string(effects_wrong) + ", second executions " + std::to_string(again) +
                     ", crash attempts " + std::to_string(crashes) + ", left " +
                     std::to_string(left);
-  std::cout << line << std::endl;
-  if (const auto report = environment("RELEVO_TEST_REPORT")) {
-    std::ofstream(*report, std::ios::app) << line << '\n';
-  }
+  report(line);
   std::string wrong;
   if (jobs == 0) wrong += "nothing was enqueued; ";
   if (lost > 0) wrong += "jobs were lost; ";

@@ -23,6 +23,8 @@ class JobWorld {
   const std::string& url() const { return database_.url(); }
   Connection connect() const { return database_.connect(); }
 
+  // Workers started from now on reach the database by another way.
+  void lead_workers(std::string url) { worker_url_ = std::move(url); }
   // extra: more options of test_worker.
   std::unique_ptr<Process> worker(const std::string& name, std::vector<std::string> extra = {},
                                   const Process::Environment& environment = {}) const;
@@ -39,6 +41,7 @@ class JobWorld {
 
  private:
   Database database_;
+  std::string worker_url_;
 };
 
 // Enqueues `audit` and `run` jobs from several connections, some in transactions that commit late

@@ -6,7 +6,6 @@
 #include <fstream>
 
 #include "support/database.hpp"
-#include "support/process.hpp"
 
 namespace relevo::test {
 namespace {
@@ -22,14 +21,15 @@ std::vector<std::string> command(const TemporaryDirectory& directory, const std:
 
 }  // namespace
 
-OwnPostgres::OwnPostgres(const std::vector<std::string>& settings)
+OwnPostgres::OwnPostgres(const std::vector<std::string>& settings,
+                         const Process::Environment& environment)
     : directory_("relevo-postgres-") {
   auto start = command(directory_, "start");
   for (const auto& setting : settings) {
     start.emplace_back("--set");
     start.push_back(setting);
   }
-  url_ = without_newline(run(std::move(start)));
+  url_ = without_newline(run(std::move(start), environment));
   programs_ = Connection(url_).value("SELECT setting FROM pg_config() WHERE name = 'BINDIR'");
 }
 

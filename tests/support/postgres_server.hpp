@@ -8,12 +8,15 @@
 #include <vector>
 
 #include "support/environment.hpp"
+#include "support/process.hpp"
 
 namespace relevo::test {
 
 class OwnPostgres {
  public:
-  explicit OwnPostgres(const std::vector<std::string>& settings = {});  // "name=value"; started
+  // Started. settings: "name=value"; environment: of the server.
+  explicit OwnPostgres(const std::vector<std::string>& settings = {},
+                       const Process::Environment& environment = {});
   ~OwnPostgres();
   OwnPostgres(const OwnPostgres&) = delete;
   OwnPostgres& operator=(const OwnPostgres&) = delete;

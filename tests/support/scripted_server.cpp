@@ -13,13 +13,15 @@
 namespace relevo::test {
 namespace {
 
-// A socket on a free port of this machine.
-int bound_socket() {
+// A socket on this port of this machine; 0: on a free one.
+int bound_socket(std::uint16_t port) {
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (socket < 0 ||
+  address.sin_port = htons(port);
+  const int reuse = 1;  // a later server may have the port while connections are remembered
+  if (socket < 0 || ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse) != 0 ||
       ::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     throw std::system_error(errno, std::generic_category(), "bind");
   }
@@ -100,8 +102,8 @@ void Exchange::wait_for_close() {
   }
 }
 
-ScriptedServer::ScriptedServer(Script script)
-    : script_(std::move(script)), listener_(bound_socket()), port_(port_of(listener_)) {
+ScriptedServer::ScriptedServer(Script script, std::uint16_t port)
+    : script_(std::move(script)), listener_(bound_socket(port)), port_(port_of(listener_)) {
   if (::listen(listener_, 128) != 0) {
     throw std::system_error(errno, std::generic_category(), "listen");
   }
@@ -177,7 +179,7 @@ ScriptedServer::Script answering(std::function<std::string(const ReceivedRequest
 }
 
 std::uint16_t closed_port() {
-  const int socket = bound_socket();
+  const int socket = bound_socket(0);
   const auto port = port_of(socket);
   ::close(socket);
   return port;

@@ -43,7 +43,8 @@ class ScriptedServer {
   // The connection is closed when the script returns.
   using Script = std::function<void(Exchange&)>;
 
-  explicit ScriptedServer(Script script);
+  // port 0: a free one; another: one that an earlier server of this test had.
+  explicit ScriptedServer(Script script, std::uint16_t port = 0);
   ~ScriptedServer();
   ScriptedServer(const ScriptedServer&) = delete;
   ScriptedServer& operator=(const ScriptedServer&) = delete;

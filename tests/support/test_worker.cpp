@@ -3,7 +3,9 @@
 // of work. Neither table has a unique key: what happens twice shows.
 //
 //   test_worker --postgres URL --name N [--lease MS] [--threads N] [--give-up MS]
-//               [--quarantine-after N]
+//               [--quarantine-after N] [--memory MB]
+
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -27,9 +29,15 @@ using namespace std::chrono_literals;
 std::string postgres_url;
 std::string worker_name;
 
-// On a connection of the thread's own: committed before the handler does anything else.
-void leave_line(const worker::Job& job) {
+// The thread's own.
+std::unique_ptr<test::Connection>& connection_here() {
   thread_local std::unique_ptr<test::Connection> connection;
+  return connection;
+}
+
+// Committed before the handler does anything else.
+void leave_line(const worker::Job& job) {
+  auto& connection = connection_here();
   for (int attempt = 0;; ++attempt) {
     try {
       if (!connection) connection = std::make_unique<test::Connection>(postgres_url);
@@ -141,6 +149,15 @@ void add_handlers(worker::Registry& registry) {
     const auto rows = context.unit().query(kSeen, {std::to_string(job.id)});
     return rows[0][0] == "1" ? worker::snooze(50ms) : worker::done();
   });
+  // Not allowed to be two at once: whoever meets another one is dead.
+  add("alone", [](const worker::Job&, worker::Context&) {
+    auto& connection = *connection_here();
+    if (connection.value("SELECT pg_try_advisory_lock(1)") != "t") {
+      return worker::dead("met another one");
+    }
+    connection.query("SELECT pg_advisory_unlock(1)");
+    return worker::done();
+  });
   worker::KindPolicy deaf = quick;
   deaf.timeout = 300ms;
   deaf.max_attempts = 1;
@@ -184,6 +201,7 @@ class NoMetrics final : public worker::Metrics {
 int main(int argc, char** argv) {
   int lease = 2'000;
   int give_up = 30'000;
+  rlim_t memory = 0;
   bool isolated = false;
   worker::Options options;
   CLI::App app{"test_worker"};
@@ -193,8 +211,13 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads);
   app.add_option("--give-up", give_up);
   app.add_option("--quarantine-after", options.quarantine_after);
+  app.add_option("--memory", memory);
   app.add_flag("--isolated-job", isolated);
   CLI11_PARSE(app, argc, argv);
+  if (memory > 0) {  // of the children, too
+    const rlimit limit{memory << 20, memory << 20};
+    ::setrlimit(RLIMIT_AS, &limit);
+  }
   options.give_up = std::chrono::milliseconds(give_up);
   options.drain = 10s;
 

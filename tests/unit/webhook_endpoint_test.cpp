@@ -149,6 +149,23 @@ TEST_F(WebhookEndpoint, SendsAJobAsASignedRequest) {
   EXPECT_EQ(metrics_.codes(), std::vector<std::string>{"200"});
 }
 
+TEST_F(WebhookEndpoint, SignsNothingWithoutASecret) {
+  test::Mailbox<ReceivedRequest> received;
+  const ScriptedServer server(answering([&](const ReceivedRequest& request) {
+    received.put(request);
+    return http_response(204);
+  }));
+  auto unsigned_options = options(server.url());
+  unsigned_options.secret.reset();
+  HttpJobHandler handler(endpoint(unsigned_options));
+  EXPECT_EQ(outcome_of(handler, 42), "done ");
+  const auto seen = received.take();
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->headers.at("webhook-id"), "job_42");
+  EXPECT_EQ(seen->headers.count("webhook-timestamp"), 1U);
+  EXPECT_EQ(seen->headers.count("webhook-signature"), 0U);
+}
+
 TEST_F(WebhookEndpoint, TakesNoMoreThanItsConcurrency) {
   HeldCalls calls;
   const ScriptedServer server(calls.script());
@@ -325,6 +342,9 @@ TEST_F(WebhookEndpoint, RefusesOptionsThatCannotWorkAndShowsNoSecret) {
   const auto secret = problem([](auto& o) { o.secret = "hunter2"; });
   EXPECT_TRUE(secret.starts_with("endpoint mailer: secret: ")) << secret;
   EXPECT_EQ(secret.find("hunter2"), std::string::npos) << secret;
+  // Not to be taken for "not signed": a secret was meant.
+  EXPECT_EQ(problem([](auto& o) { o.secret = ""; }),
+            "endpoint mailer: secret: the signing secret is empty");
 }
 
 std::vector<worker::Message> messages_of(const std::vector<std::string_view>& ids) {

@@ -241,6 +241,7 @@ CREATE TABLE relevo.job_attempt_default PARTITION OF relevo.job_attempt DEFAULT;
 CREATE TABLE relevo.inbox_default PARTITION OF relevo.inbox DEFAULT;
 CREATE INDEX job_attempt_default_at ON relevo.job_attempt_default (at);
 CREATE INDEX inbox_default_day ON relevo.inbox_default (day);
+CREATE INDEX inbox_default_at ON relevo.inbox_default (at);
 
 -- Makes the missing days from `past` days ago to `ahead` days on, UTC: bounds must not depend on who calls. A day that already
 -- has rows in DEFAULT is left out, and one that is locked waits for the next call; neither keeps the others from being made.

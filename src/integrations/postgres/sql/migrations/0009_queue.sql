@@ -333,8 +333,9 @@ BEGIN
     SELECT f.ctid FROM relevo.job_history_default f WHERE f.finished < history_from LIMIT 5000));
   DELETE FROM relevo.job_attempt_default d WHERE d.ctid = ANY (ARRAY(
     SELECT f.ctid FROM relevo.job_attempt_default f WHERE f.at < history_from LIMIT 5000));
+  -- An event that was old when it came may come again just as any other.
   DELETE FROM relevo.inbox_default d WHERE d.ctid = ANY (ARRAY(
-    SELECT f.ctid FROM relevo.inbox_default f WHERE f.day < inbox_from LIMIT 5000));
+    SELECT f.ctid FROM relevo.inbox_default f WHERE f.day < inbox_from AND f.at < clock_timestamp() - inbox_keep ORDER BY f.at LIMIT 5000));
   PERFORM relevo.make_days(0, 7);
   FOR old IN
     SELECT p.name

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -42,13 +43,13 @@ struct EndpointOptions {
   std::string name;  // in logs, metrics and errors
   std::string url;
   std::chrono::milliseconds timeout{30'000};
-  std::size_t concurrency = 10;  // calls at once
-  std::string secret;            // as SigningKey; kept nowhere
-  bool allow_private = false;    // plain http, and addresses the internet does not route to
+  std::size_t concurrency = 10;       // calls at once
+  std::optional<std::string> secret;  // as SigningKey, kept nowhere; none: calls are not signed
+  bool allow_private = false;         // plain http, and addresses the internet does not route to
   worker::CircuitBreaker::Options breaker{};
 };
 
-// One signed POST. `headers` are added to those every call has.
+// One POST. `headers` are added to those every call has.
 struct HttpCall {
   std::string id;  // webhook-id, the same at each attempt; as webhook_id() makes it
   std::vector<std::string> headers;
@@ -109,7 +110,7 @@ class HttpEndpoint {
   const std::chrono::milliseconds timeout_;
   const std::size_t concurrency_;
   const bool allow_private_;
-  const SigningKey key_;
+  const std::optional<SigningKey> key_;
   HttpClient& client_;
   EndpointMetrics& metrics_;
   const core::Clock& clock_;

@@ -1,0 +1,159 @@
+// The endpoint of an HTTP handler goes away under load and comes back.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+
+#include "support/daemon.hpp"
+#include "support/eventually.hpp"
+#include "support/jobs.hpp"
+#include "support/report.hpp"
+#include "support/scripted_server.hpp"
+
+namespace relevo::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kConcurrency = 5;
+constexpr int kReplicas = 2;
+constexpr auto kOutage = 12s;
+
+enum class Mood { kWell, kBusy, kSilent };
+
+// Answers 204 after a moment, or 503 at once, or never; can be away altogether.
+class Endpoint {
+ public:
+  Endpoint() { come(); }
+
+  void come() {
+    mood_ = Mood::kWell;
+    if (server_) return;
+    server_ =
+        std::make_unique<ScriptedServer>([this](Exchange& exchange) { serve(exchange); }, port_);
+    port_ = server_->port();
+  }
+  void go() { server_.reset(); }
+  void be(Mood mood) { mood_ = mood; }
+
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
+  int done() const { return done_; }
+  int most_at_once() const { return most_at_once_; }
+
+ private:
+  void serve(Exchange& exchange) {
+    while (exchange.receive()) {
+      const auto mood = mood_.load();
+      if (mood == Mood::kSilent) return exchange.wait_for_close();
+      if (mood == Mood::kWell) work();
+      if (!exchange.send(http_response(mood == Mood::kWell ? 204 : 503))) return;
+    }
+  }
+
+  void work() {
+    const int now = ++at_once_;
+    for (int most = most_at_once_; now > most && !most_at_once_.compare_exchange_weak(most, now);) {
+    }
+    // How long the work takes.
+    std::this_thread::sleep_for(20ms);
+    --at_once_;
+    ++done_;
+  }
+
+  std::atomic<Mood> mood_{Mood::kWell};
+  std::atomic<int> at_once_{0};
+  std::atomic<int> most_at_once_{0};
+  std::atomic<int> done_{0};
+  std::uint16_t port_ = 0;
+  std::unique_ptr<ScriptedServer> server_;
+};
+
+class EndpointDown : public testing::TestWithParam<const char*> {};
+
+TEST_P(EndpointDown, FewCallsAreWastedNothingIsLostAndItsReturnIsNoStorm) {
+  const std::string how = GetParam();
+  Endpoint endpoint;
+  JobWorld world;
+  auto connection = world.connect();
+  std::array<std::unique_ptr<Daemon>, kReplicas> replicas;
+  for (auto& replica : replicas) {
+    replica = std::make_unique<Daemon>(DaemonOptions{
+        world.url(),
+        required_environment("RELEVO_TEST_KAFKA"),
+        "none",
+        "",
+        {{"RELEVO_ROLES", "worker"},
+         {"RELEVO_WORKER_LEASE_TTL", "5s"},
+         {"RELEVO_HANDLERS", "[{kind: hook, http: {url: \"" + endpoint.url() +
+                                 "\", allow_private: true, timeout: 2s, " +
+                                 "concurrency: " + std::to_string(kConcurrency) + "}}]"},
+         // An outage that burnt attempts would leave dead jobs.
+         {"RELEVO_KINDS",
+          "[{kind: hook, max_attempts: 8, backoff_base: 50ms, backoff_cap: 1s}]"}}});
+  }
+  for (auto& replica : replicas) {
+    ASSERT_TRUE(replica->wait_ready(30s)) << replica->process().standard_error();
+  }
+  const auto enqueue = [&](int count) {
+    connection.query(
+        "INSERT INTO test_job SELECT relevo.enqueue('hook'), 'hook' FROM generate_series(1, "
+        "$1::int)",
+        {std::to_string(count)});
+  };
+  // Of calls that failed, by all replicas.
+  const auto failed = [&] {
+    double sum = 0;
+    for (auto& replica : replicas) {
+      sum += replica->metric("relevo_handler_http_seconds_count").value_or(0) -
+             replica->metric("relevo_handler_http_seconds_count", "code=\"204\"").value_or(0);
+    }
+    return static_cast<int>(sum);
+  };
+  enqueue(100);
+  ASSERT_TRUE(eventually(30s, [&] { return endpoint.done() >= 50; }))
+      << replicas[0]->process().standard_error();
+
+  if (how == "gone") endpoint.go();
+  if (how == "busy") endpoint.be(Mood::kBusy);
+  if (how == "silent") endpoint.be(Mood::kSilent);
+  const auto before = endpoint.done();
+  // The length of the outage is the fault itself. More and more waits for the endpoint.
+  (void)eventually(
+      kOutage,
+      [&] {
+        enqueue(20);
+        return false;
+      },
+      200ms);
+  const int wasted = failed();
+  EXPECT_LE(endpoint.done(), before + kReplicas * kConcurrency) << "it was not away";
+  EXPECT_GT(wasted, 0) << "nobody noticed that it was away";
+  // Each breaker: what was under way when it opened, five failures at most before that, and probes
+  // after 0.5, 1, 2, 4 and 8 seconds at the soonest.
+  EXPECT_LE(wasted, kReplicas * (kConcurrency + 5 + 5));
+  const auto waiting = world.number("SELECT count(*) FROM relevo.job");
+  EXPECT_GT(waiting, 500);
+
+  const auto done_before = endpoint.done();
+  endpoint.come();
+  EXPECT_TRUE(world.wait_all_ended(90s)) << replicas[0]->process().standard_error();
+  const auto calls = endpoint.done() - done_before;
+  EXPECT_LE(endpoint.most_at_once(), kReplicas * kConcurrency);
+  // One call a job; a few had been answered when the endpoint went away and nobody heard it.
+  EXPECT_LE(calls, waiting + kReplicas * kConcurrency);
+  const auto attempts = world.number("SELECT count(*) FROM relevo.job_attempt");
+  EXPECT_LE(attempts, kReplicas * (kConcurrency + 5));
+  for (auto& replica : replicas) EXPECT_TRUE(replica->process().running());
+  report("endpoint " + how + " for " + std::to_string(kOutage.count()) + " s: failed calls " +
+         std::to_string(failed()) + ", attempts counted " + std::to_string(attempts) +
+         ", waiting at its return " + std::to_string(waiting) + ", calls after it " +
+         std::to_string(calls) + ", most at once " + std::to_string(endpoint.most_at_once()));
+  EXPECT_EQ(world.judge("endpoint " + how), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(, EndpointDown, testing::Values("gone", "busy", "silent"),
+                         [](const auto& how) { return std::string(how.param); });
+
+}  // namespace
+}  // namespace relevo::test

@@ -8,9 +8,12 @@
 #include "cli/command.hpp"
 #include "cli/findings.hpp"
 #include "cli/json_text.hpp"
+#include "cli/no_endpoint_metrics.hpp"
 #include "cli/table.hpp"
 #include "daemon.hpp"
+#include "handler_set.hpp"
 #include "relevo/config/print.hpp"
+#include "relevo/logging/make_log.hpp"
 #include "wiring.hpp"
 
 namespace relevo::cli {
@@ -112,6 +115,18 @@ std::vector<Finding> look_at_kafka(const config::Config& config, std::vector<std
   return findings;
 }
 
+// As the daemon puts them together when it starts.
+std::vector<Finding> look_at_handlers(const config::Config& config) {
+  NoEndpointMetrics metrics;
+  const auto log = logging::make_log(logging::Options{});
+  try {
+    const HandlerSet handlers(config, metrics, *log, core::system_clock());
+  } catch (const core::IntegrationError& error) {
+    return {{Level::kError, "handlers", error.detail(), "", exit_code::kMisconfigured}};
+  }
+  return {};
+}
+
 template <typename Found>
 std::optional<Found> Check::in_time(const char* what, std::function<Found()> ask) {
   std::packaged_task<Found()> task(std::move(ask));
@@ -135,7 +150,10 @@ void Check::tell(std::span<const Finding> findings) {
 
 void Check::look(const config::Config& config) {
   tell(count_lists(config));
-  tell(look_at_secret_files(config));
+  const auto secrets = look_at_secret_files(config);
+  tell(secrets);
+  // Would fail on what has just been told.
+  if (exit_code_of(secrets) == exit_code::kOk) tell(look_at_handlers(config));
   const auto database =
       in_time<Database>("PostgreSQL", [config] { return look_at_database(config); });
   if (database) tell(database->findings);

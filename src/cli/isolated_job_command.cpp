@@ -1,6 +1,7 @@
 #include <CLI/App.hpp>
 
 #include "cli/command.hpp"
+#include "cli/no_endpoint_metrics.hpp"
 #include "handler_set.hpp"
 #include "isolation.hpp"
 #include "relevo/logging/make_log.hpp"
@@ -10,13 +11,6 @@
 namespace relevo::cli {
 namespace {
 
-// What a child process of the worker has no page to show them on.
-class NoMetrics final : public webhook::EndpointMetrics {
- public:
-  void http_finished(std::string_view, std::string_view, std::chrono::microseconds) override {}
-  void breaker_changed(std::string_view, worker::CircuitBreaker::State) override {}
-};
-
 int run_job(const Invocation& invocation) {
   prepare_isolated_job();
   const auto config = load_config_with_warnings(invocation).config;
@@ -24,7 +18,7 @@ int run_job(const Invocation& invocation) {
   options.level = *logging::parse_level(config.log.level);
   options.format = *logging::parse_format(config.log.format);
   const auto log = logging::make_log(options);
-  NoMetrics metrics;
+  NoEndpointMetrics metrics;
   HandlerSet handlers(config, metrics, *log, core::system_clock());
   handlers.start();
   const auto database = connect_options(config);

@@ -158,7 +158,7 @@ class Worker::Loop {
     JobId after = 0;
   };
   std::optional<Operation> operation_;
-  std::vector<JobKey> doubtful_marks_;            // unique jobs whose journal was in doubt
+  std::vector<JobKey> doubtful_marks_;  // unique jobs whose journal was in doubt
   std::vector<Ended> ended_;
   std::vector<JobKey> over_;
   std::vector<std::unique_ptr<Claim>> refused_;  // by their own transaction; to be looked at

@@ -427,6 +427,22 @@ TEST_F(CliTest, CheckTellsAllMistakesOfTheConfiguration) {
   EXPECT_EQ(found.at("findings").size(), 2U);
 }
 
+TEST_F(CliTest, CheckRefusesHandlersThatTheDaemonWouldRefuse) {
+  const TemporaryDirectory directory;
+  const auto file = (directory.path() / "relevo.yaml").string();
+  const auto check = [&](const std::string& yaml) {
+    std::ofstream(file) << yaml;
+    const auto outcome = relevo({"check", "-c", file});
+    EXPECT_EQ(outcome.code, 3);
+    return outcome.out;
+  };
+  EXPECT_THAT(
+      check("subscriptions: [{name: s, topics: [t], handler: nope}]\n"),
+      HasSubstr("error    handlers: subscription s: handler \"nope\" is not in this program"));
+  EXPECT_THAT(check("kinds: [{kind: sample.welcom, max_attempts: 3}]\n"),
+              HasSubstr("error    handlers: kinds: no handler does \"sample.welcom\"; correct"));
+}
+
 TEST_F(CliTest, CheckDoesNotHangOnServersThatDoNotAnswer) {
   const SilentPort silent;
   const auto outcome =

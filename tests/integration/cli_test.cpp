@@ -428,7 +428,7 @@ TEST_F(CliTest, CheckTellsAllMistakesOfTheConfiguration) {
 }
 
 TEST_F(CliTest, CheckRefusesHandlersThatTheDaemonWouldRefuse) {
-  const TemporaryDirectory directory;
+  const TemporaryDirectory directory("relevo-cli-");
   const auto file = (directory.path() / "relevo.yaml").string();
   const auto check = [&](const std::string& yaml) {
     std::ofstream(file) << yaml;

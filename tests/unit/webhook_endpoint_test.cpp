@@ -289,12 +289,12 @@ TEST_F(WebhookEndpoint, EndsACallThatIsAbandoned) {
   HttpJobHandler handler(endpoint(options(server.url())));
   start(handler, 1);
   ASSERT_TRUE(calls.wait());
-  handler.abandon(2);
+  handler.abandon(job_of(2));
   EXPECT_EQ(outcomes_.size(), 0U);
-  handler.abandon(1);
+  handler.abandon(job_of(1));
   EXPECT_EQ(next_outcome(), "snooze");
   EXPECT_EQ(handler.room(), 3U);
-  handler.abandon(1);
+  handler.abandon(job_of(1));
   calls.answer(200);
 }
 

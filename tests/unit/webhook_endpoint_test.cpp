@@ -161,7 +161,7 @@ TEST_F(WebhookEndpoint, SignsNothingWithoutASecret) {
   EXPECT_EQ(outcome_of(handler, 42), "done ");
   const auto seen = received.take();
   ASSERT_TRUE(seen);
-  EXPECT_EQ(seen->headers.at("webhook-id"), "job_42");
+  EXPECT_EQ(seen->headers.at("webhook-id"), "job_42_0");
   EXPECT_EQ(seen->headers.count("webhook-timestamp"), 1U);
   EXPECT_EQ(seen->headers.count("webhook-signature"), 0U);
 }

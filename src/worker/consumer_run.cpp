@@ -114,7 +114,7 @@ bool Consumer::Run::decode(Item& item) {
   auto& held = *item.held;
   if (!held.decoded) held.decoded = worker::decode(held.record, consumer_.options_.envelope);
   if (const auto* refused = std::get_if<Undecodable>(&*held.decoded)) {
-    dead_letter(item, "undecodable", "the record " + refused->reason);
+    dead_letter(item, "undecodable", refused->reason);
     return false;
   }
   auto& message = item.decoded().message;
@@ -122,7 +122,9 @@ bool Consumer::Run::decode(Item& item) {
   if (knows(message.type)) return true;
   consumer_.to_.metrics.unknown_type(consumer_.options_.subscription);
   if (consumer_.options_.park_unknown) {
-    dead_letter(item, "unknown_type", "type " + std::string(message.type) + " is not listed");
+    dead_letter(item, "unknown_type",
+                message.type.empty() ? "the message has no type, and only listed types are taken"
+                                     : "type " + std::string(message.type) + " is not listed");
   } else {
     finish({&item});
   }
@@ -381,7 +383,7 @@ bool Consumer::Run::redrive(Consumer& consumer, MessageStore& store) {
     auto decoded = worker::decode(parked->record, options.envelope);
     if (const auto* refused = std::get_if<Undecodable>(&decoded)) {
       letter.error_class = "undecodable";
-      reason = "the record " + refused->reason;
+      reason = refused->reason;
     } else {
       auto& [message, day, owned, headers] = std::get<DecodedMessage>(decoded);
       message.attempt = letter.attempts;

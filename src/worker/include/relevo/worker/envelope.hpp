@@ -33,7 +33,7 @@ struct DecodedMessage {
 };
 
 struct Undecodable {
-  std::string reason;
+  std::string reason;  // a sentence
 };
 
 // The record outlives the result; it may be moved.

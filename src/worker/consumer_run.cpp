@@ -285,11 +285,11 @@ void Consumer::Run::failed(Item& item, const Failure& failure) {
       after = retry->after;
     }
   }
-  if (held.first_failed_at == core::WallTime{}) held.first_failed_at = to.clock.wall();
   if (held.attempt >= consumer_.options_.max_attempts) {
     dead_letter(item, "exhausted", reason);
     return;
   }
+  held.failures.add({held.attempt, to.clock.wall(), error_text(reason)});
   const auto delay = after.value_or(consumer_.backoff(held.attempt));
   to.log.debug("message failed for now", {{"subscription", consumer_.options_.subscription},
                                           {"event", item.decoded().message.id},
@@ -319,9 +319,10 @@ void Consumer::Run::try_again(Item& item, milliseconds delay, bool suspect) {
 void Consumer::Run::dead_letter(Item& item, std::string_view error_class, std::string_view reason) {
   const auto& to = consumer_.to_;
   auto& held = *item.held;
-  if (held.first_failed_at == core::WallTime{}) held.first_failed_at = to.clock.wall();
   const auto text = error_text(reason);
-  const DeadLetter letter{error_class, text, held.attempt, held.first_failed_at};
+  if (!held.parked) held.failures.add({held.attempt, to.clock.wall(), text});
+  const auto failures = held.failures.entries();
+  const DeadLetter letter{error_class, text, held.attempt, failures.front().at, failures};
   if (!held.parked) {
     const auto* decoded = held.decoded ? std::get_if<DecodedMessage>(&*held.decoded) : nullptr;
     try {
@@ -373,7 +374,7 @@ bool Consumer::Run::redrive(Consumer& consumer, MessageStore& store) {
   const auto& to = consumer.to_;
   const auto& options = consumer.options_;
   std::optional<ParkedMessage> parked;
-  DeadLetter letter{"rejected", {}, 0, to.clock.wall()};
+  DeadLetter letter{"rejected", {}, 0, {}, {}};
   std::string reason;
   try {
     const auto transaction = store.begin();
@@ -416,6 +417,9 @@ bool Consumer::Run::redrive(Consumer& consumer, MessageStore& store) {
   }
   const auto text = error_text(reason);
   letter.error_message = text;
+  parked->failures.add({letter.attempts, to.clock.wall(), text});
+  letter.attempt_log = parked->failures.entries();
+  letter.first_failed_at = letter.attempt_log.front().at;
   store.park_again(parked->id, letter);
   return true;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdio>
 #include <utility>
 
 #include "relevo/worker/json_members.hpp"
@@ -429,6 +430,19 @@ std::optional<core::WallTime> parse_rfc3339(std::string_view text) {
   if (!text.empty()) return std::nullopt;
   return core::WallTime{sys_days{date}} + hours(hour) + minutes(minute) + seconds(second) +
          fraction - zone;
+}
+
+std::string rfc3339(core::WallTime time) {
+  const auto day = floor<days>(time);
+  const year_month_day date{day};
+  const hh_mm_ss clock{floor<milliseconds>(time - day)};
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", int{date.year()},
+                unsigned{date.month()}, unsigned{date.day()},
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()),
+                static_cast<int>(clock.subseconds().count()));
+  return text.data();
 }
 
 std::variant<DecodedMessage, Undecodable> decode(const RawRecord& record, Envelope envelope) {

@@ -221,6 +221,14 @@ TEST(Rfc3339, is_read_to_the_microsecond) {
   }
 }
 
+TEST(Rfc3339, is_written_to_the_millisecond) {
+  for (const auto* text : {"2026-02-28T00:00:00.000Z", "1969-12-31T23:59:59.999Z"}) {
+    EXPECT_EQ(rfc3339(*parse_rfc3339(text)), text);
+  }
+  EXPECT_EQ(rfc3339(*parse_rfc3339("2026-02-28T01:02:03.456789+01:00")),
+            "2026-02-28T00:02:03.456Z");
+}
+
 TEST(JsonMembers, gives_each_value_as_it_stands) {
   std::vector<std::pair<std::string, std::string>> members;
   for_each_member(

@@ -158,7 +158,8 @@ class MessageStore::Session final : public worker::MessageTransaction {
       headers.emplace_back(name, value ? std::string_view(*value) : std::string_view());
     }
     parts.headers = headers;
-    return worker::ParkedMessage{rows.int8(0, 0), worker::RawRecord(parts), rows.int4(0, 7)};
+    return worker::ParkedMessage{rows.int8(0, 0), worker::RawRecord(parts), rows.int4(0, 7),
+                                 worker::AttemptLog(rows.text(0, 9))};
   }
 
   void remove_parked(std::int64_t id) override {
@@ -196,7 +197,8 @@ void MessageStore::park(std::string_view subscription, const worker::RawRecord& 
       .add(letter.attempts)
       .add(letter.error_class)
       .add(microseconds(record.timestamp()))
-      .add(microseconds(letter.first_failed_at));
+      .add(microseconds(letter.first_failed_at))
+      .add(worker::attempts_json(letter.attempt_log));
   Transaction transaction(connection_);
   transaction.execute(statements::kMessagePark, params);
   transaction.commit();
@@ -204,9 +206,13 @@ void MessageStore::park(std::string_view subscription, const worker::RawRecord& 
 
 void MessageStore::park_again(std::int64_t id, const worker::DeadLetter& letter) {
   Transaction transaction(connection_);
-  transaction.execute(
-      statements::kMessageParkAgain,
-      Params().add(id).add(letter.error_message).add(letter.attempts).add(letter.error_class));
+  transaction.execute(statements::kMessageParkAgain,
+                      Params()
+                          .add(id)
+                          .add(letter.error_message)
+                          .add(letter.attempts)
+                          .add(letter.error_class)
+                          .add(worker::attempts_json(letter.attempt_log)));
   transaction.commit();
 }
 

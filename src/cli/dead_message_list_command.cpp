@@ -6,6 +6,7 @@
 #include "cli/printable.hpp"
 #include "cli/table.hpp"
 #include "daemon.hpp"
+#include "relevo/worker/attempt_log.hpp"
 #include "wiring.hpp"
 
 namespace relevo::cli {
@@ -51,6 +52,21 @@ std::string text_of(const std::optional<std::string>& bytes) {
   return bytes ? printable(*bytes) : "(none)";
 }
 
+// A line for each failed attempt, and for those between that are not kept.
+std::string attempts_text(const worker::AttemptLog& log) {
+  std::string text;
+  int last = 0;
+  for (const auto& [attempt, at, error] : log.entries()) {
+    if (last > 0 && attempt > last + 1) {
+      text += "  failed    … (" + count_text(attempt - last - 1, "attempt") + " not kept)\n";
+    }
+    text += "  failed    " + std::to_string(attempt) + " at " + iso_time(at) + ": " +
+            printable(error) + "\n";
+    last = attempt;
+  }
+  return text;
+}
+
 int show(const ShowOptions& options, const Invocation& invocation) {
   postgres::DeadMessages messages(connect_options(load_config(invocation)));
   const auto found = messages.find({&options.id, 1});
@@ -59,22 +75,23 @@ int show(const ShowOptions& options, const Invocation& invocation) {
                                           " is not there (done or dropped since, or never parked); "
                                           "see `relevo dead list`");
   }
-  const auto& [row, key, payload, headers] = found[0];
+  const auto& [row, key, payload, headers, attempt_log] = found[0];
   if (options.json) {
     auto json = to_json(row);
     json["key"] = key ? Json(*key) : Json();
     json["headers"] = Json::parse(headers);
     json["payload"] = payload ? Json(*payload) : Json();
+    json["attempt_log"] = Json::parse(attempt_log);
     invocation.out.print(json_line(json));
     return exit_code::kOk;
   }
-  std::string text = "message " + std::to_string(row.id) + " of " + row.subscription + ", " +
-                     (row.retry_since ? "to be tried again" : "parked") + "\n" + "  record    " +
-                     place_of(row) + "\n  event     " + row.event_id.value_or("-") +
-                     "\n  error     " + row.error_class + ": " + printable(row.error) +
-                     "\n  attempts  " + std::to_string(row.attempts) + ", first failed " +
-                     iso_time(row.first_failed_at) + ", parked " + iso_time(row.parked_at) +
-                     "\n  key       " + text_of(key) + "\n";
+  std::string text =
+      "message " + std::to_string(row.id) + " of " + row.subscription + ", " +
+      (row.retry_since ? "to be tried again" : "parked") + "\n" + "  record    " + place_of(row) +
+      "\n  event     " + row.event_id.value_or("-") + "\n  error     " + row.error_class + ": " +
+      printable(row.error) + "\n  attempts  " + std::to_string(row.attempts) + ", first failed " +
+      iso_time(row.first_failed_at) + ", parked " + iso_time(row.parked_at) + "\n" +
+      attempts_text(worker::AttemptLog(attempt_log)) + "  key       " + text_of(key) + "\n";
   for (const auto& header : Json::parse(headers)) {
     text += "  header    " +
             printable(header.at(0).is_string() ? header.at(0).get<std::string>()
@@ -104,7 +121,8 @@ void add_dead_message_list(CLI::App& parent, Action& chosen) {
 }
 
 void add_dead_message_show(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand("show", "One dead message with headers and payload");
+  auto* command = parent.add_subcommand(
+      "show", "One dead message with its failed attempts, headers and payload");
   const auto options = std::make_shared<ShowOptions>();
   command->add_option("ID", options->id, "Id as in `dead list`")->required();
   command->add_flag("--json", options->json, "One JSON object");

@@ -114,7 +114,7 @@ bool Consumer::Run::decode(Item& item) {
   auto& held = *item.held;
   if (!held.decoded) held.decoded = worker::decode(held.record, consumer_.options_.envelope);
   if (const auto* refused = std::get_if<Undecodable>(&*held.decoded)) {
-    dead_letter(item, "undecodable", "the record " + refused->reason);
+    dead_letter(item, "undecodable", refused->reason);
     return false;
   }
   auto& message = item.decoded().message;
@@ -122,7 +122,9 @@ bool Consumer::Run::decode(Item& item) {
   if (knows(message.type)) return true;
   consumer_.to_.metrics.unknown_type(consumer_.options_.subscription);
   if (consumer_.options_.park_unknown) {
-    dead_letter(item, "unknown_type", "type " + std::string(message.type) + " is not listed");
+    dead_letter(item, "unknown_type",
+                message.type.empty() ? "the message has no type, and only listed types are taken"
+                                     : "type " + std::string(message.type) + " is not listed");
   } else {
     finish({&item});
   }
@@ -283,11 +285,11 @@ void Consumer::Run::failed(Item& item, const Failure& failure) {
       after = retry->after;
     }
   }
-  if (held.first_failed_at == core::WallTime{}) held.first_failed_at = to.clock.wall();
   if (held.attempt >= consumer_.options_.max_attempts) {
     dead_letter(item, "exhausted", reason);
     return;
   }
+  held.failures.add({held.attempt, to.clock.wall(), error_text(reason)});
   const auto delay = after.value_or(consumer_.backoff(held.attempt));
   to.log.debug("message failed for now", {{"subscription", consumer_.options_.subscription},
                                           {"event", item.decoded().message.id},
@@ -317,9 +319,10 @@ void Consumer::Run::try_again(Item& item, milliseconds delay, bool suspect) {
 void Consumer::Run::dead_letter(Item& item, std::string_view error_class, std::string_view reason) {
   const auto& to = consumer_.to_;
   auto& held = *item.held;
-  if (held.first_failed_at == core::WallTime{}) held.first_failed_at = to.clock.wall();
   const auto text = error_text(reason);
-  const DeadLetter letter{error_class, text, held.attempt, held.first_failed_at};
+  if (!held.parked) held.failures.add({held.attempt, to.clock.wall(), text});
+  const auto failures = held.failures.entries();
+  const DeadLetter letter{error_class, text, held.attempt, failures.front().at, failures};
   if (!held.parked) {
     const auto* decoded = held.decoded ? std::get_if<DecodedMessage>(&*held.decoded) : nullptr;
     try {
@@ -371,7 +374,7 @@ bool Consumer::Run::redrive(Consumer& consumer, MessageStore& store) {
   const auto& to = consumer.to_;
   const auto& options = consumer.options_;
   std::optional<ParkedMessage> parked;
-  DeadLetter letter{"rejected", {}, 0, to.clock.wall()};
+  DeadLetter letter{"rejected", {}, 0, {}, {}};
   std::string reason;
   try {
     const auto transaction = store.begin();
@@ -381,7 +384,7 @@ bool Consumer::Run::redrive(Consumer& consumer, MessageStore& store) {
     auto decoded = worker::decode(parked->record, options.envelope);
     if (const auto* refused = std::get_if<Undecodable>(&decoded)) {
       letter.error_class = "undecodable";
-      reason = "the record " + refused->reason;
+      reason = refused->reason;
     } else {
       auto& [message, day, owned, headers] = std::get<DecodedMessage>(decoded);
       message.attempt = letter.attempts;
@@ -414,6 +417,9 @@ bool Consumer::Run::redrive(Consumer& consumer, MessageStore& store) {
   }
   const auto text = error_text(reason);
   letter.error_message = text;
+  parked->failures.add({letter.attempts, to.clock.wall(), text});
+  letter.attempt_log = parked->failures.entries();
+  letter.first_failed_at = letter.attempt_log.front().at;
   store.park_again(parked->id, letter);
   return true;
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "relevo/worker/attempt_log.hpp"
 #include "relevo/worker/consumer.hpp"
 
 namespace relevo::worker {
@@ -19,7 +20,7 @@ struct Consumer::Held {
   std::optional<std::variant<DecodedMessage, Undecodable>> decoded;
   int attempt = 1;
   int conflicts = 0;
-  core::WallTime first_failed_at{};
+  AttemptLog failures;
   // It is in the table; only the dead letter topic has not taken it yet.
   std::optional<std::pair<std::string, std::string>> parked;  // error class, message
 };

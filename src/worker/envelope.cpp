@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdio>
 #include <utility>
 
 #include "relevo/worker/json_members.hpp"
@@ -44,7 +45,7 @@ const char* objection(std::string_view text, std::size_t longest) {
 }
 
 struct Refusal {
-  std::string reason;
+  std::string reason;  // a sentence of its own: people read it in relevo dead
 };
 
 // The headers that mean something here; a NULL or empty one counts as missing.
@@ -77,7 +78,7 @@ Known read_headers(std::span<const RecordHeader> headers) {
     for (const auto& [wanted, place] : names) {
       if (wanted != name) continue;
       const bool is_id = place == &known.ce_id || place == &known.id || place == &known.event_id;
-      if (is_id && *place && **place != value) throw Refusal{"has two different ids"};
+      if (is_id && *place && **place != value) throw Refusal{"the record has two different ids"};
       if (!*place) *place = value;
       break;
     }
@@ -156,7 +157,7 @@ class Decoder {
         if (is_structured) return Kind::kStructured;
         if (is_binary) return Kind::kBinary;
         throw Refusal{
-            "is no CloudEvent: it has no ce_… headers, and its content-type is not "
+            "the record is no CloudEvent: it has no ce_… headers, and its content-type is not "
             "application/cloudevents"};
       case Envelope::kAuto: break;
     }
@@ -170,7 +171,8 @@ class Decoder {
   }
 
   void check_version(std::string_view version) {
-    if (!version.starts_with("1.")) throw Refusal{"is a CloudEvent of another version than 1.x"};
+    if (!version.starts_with("1."))
+      throw Refusal{"the record is a CloudEvent of another version than 1.x"};
   }
 
   void binary() {
@@ -180,21 +182,21 @@ class Decoder {
     if (known_.ce_time) set_time(*known_.ce_time, "ce_time");
     if (record_.value() && known_.content_type && says_json(*known_.content_type) &&
         !is_json(*record_.value())) {
-      throw Refusal{"has content-type JSON, but its value is not valid JSON"};
+      throw Refusal{"the record has content-type JSON, but its value is not valid JSON"};
     }
   }
 
   void structured() {
     const auto media = known_.content_type->substr(0, known_.content_type->find(';'));
     if (!says_json(media) && media.size() > std::string_view("application/cloudevents").size()) {
-      throw Refusal{"is a CloudEvent in a format other than JSON"};
+      throw Refusal{"the record is a CloudEvent in a format other than JSON"};
     }
     if (starts_with_ignoring_case(media, "application/cloudevents-batch")) {
-      throw Refusal{"is a batch of CloudEvents; send one event per record"};
+      throw Refusal{"the record is a batch of CloudEvents; send one event per record"};
     }
-    if (!record_.value()) throw Refusal{"is a structured CloudEvent without a value"};
+    if (!record_.value()) throw Refusal{"the record is a structured CloudEvent without a value"};
     if (!is_json(*record_.value()) || !is_json_object(*record_.value())) {
-      throw Refusal{"is a structured CloudEvent whose value is not a JSON object"};
+      throw Refusal{"the record is a structured CloudEvent whose value is not a JSON object"};
     }
     auto& message = out_.message;
     message.payload.reset();
@@ -279,7 +281,8 @@ class Decoder {
     message.type = known_.type.value_or(
         known_.event_type.value_or(known_.event_type_snake.value_or(known_.ce_type.value_or(""))));
     if (known_.ce_time) set_time(*known_.ce_time, "ce_time");
-    if (record_.value() && !is_json(*record_.value())) throw Refusal{"its value is not valid JSON"};
+    if (record_.value() && !is_json(*record_.value()))
+      throw Refusal{"the record's value is not valid JSON"};
   }
 
   void finish() {
@@ -299,14 +302,15 @@ class Decoder {
   }
 
   static std::string name_problem(const char* what, const char* why) {
-    return std::string("its ") + what + " " + why;
+    return std::string("the record's ") + what + " " + why;
   }
 
   std::string_view own(std::string text) { return out_.owned.emplace_front(std::move(text)); }
 
   std::string_view attribute(const std::string& name, std::string_view value) {
     if (value == "null") return {};
-    if (!is_json_string(value)) throw Refusal{"its attribute " + name + " is not a string"};
+    if (!is_json_string(value))
+      throw Refusal{"the record's attribute " + name + " is not a string"};
     return own(json_string(value));
   }
 
@@ -324,7 +328,8 @@ class Decoder {
 
   void set_time(std::string_view text, const char* name) {
     out_.message.time = parse_rfc3339(text);
-    if (!out_.message.time) throw Refusal{std::string("its ") + name + " is no RFC 3339 time"};
+    if (!out_.message.time)
+      throw Refusal{std::string("the record's ") + name + " is no RFC 3339 time"};
   }
 
   void set_milliseconds(std::string_view text) {
@@ -333,7 +338,7 @@ class Decoder {
     constexpr std::int64_t kYear9999 = 253'402'300'799'999;
     if (error != std::errc{} || end != text.data() + text.size() || count < -kYear9999 ||
         count > kYear9999) {
-      throw Refusal{"its ts_ms is no number of milliseconds"};
+      throw Refusal{"the record's ts_ms is no number of milliseconds"};
     }
     out_.message.time = core::WallTime{milliseconds(count)};
   }
@@ -347,7 +352,7 @@ class Decoder {
     int count = 0;
     for (const char c : text) {
       const auto digit = kDigits.find(c);
-      if (digit == std::string_view::npos) throw Refusal{"its data_base64 is not base64"};
+      if (digit == std::string_view::npos) throw Refusal{"the record's data_base64 is not base64"};
       bits = (bits << 6U) | static_cast<std::uint32_t>(digit);
       count += 6;
       if (count < 8) continue;
@@ -425,6 +430,19 @@ std::optional<core::WallTime> parse_rfc3339(std::string_view text) {
   if (!text.empty()) return std::nullopt;
   return core::WallTime{sys_days{date}} + hours(hour) + minutes(minute) + seconds(second) +
          fraction - zone;
+}
+
+std::string rfc3339(core::WallTime time) {
+  const auto day = floor<days>(time);
+  const year_month_day date{day};
+  const hh_mm_ss clock{floor<milliseconds>(time - day)};
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", int{date.year()},
+                unsigned{date.month()}, unsigned{date.day()},
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()),
+                static_cast<int>(clock.subseconds().count()));
+  return text.data();
 }
 
 std::variant<DecodedMessage, Undecodable> decode(const RawRecord& record, Envelope envelope) {

@@ -7,6 +7,8 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "relevo/core/error.hpp"
 #include "relevo/kafka/consumer.hpp"
@@ -268,6 +270,11 @@ TEST_F(ConsumerTest, a_permanent_failure_is_parked_once_and_its_key_goes_on) {
   for (const auto& record : sent) {
     EXPECT_EQ(header(record, "x-original-topic"), topic);
     EXPECT_EQ(header(record, "x-attempts"), "1");
+    const auto attempts = nlohmann::json::parse(header(record, "x-attempt-log"));
+    ASSERT_EQ(attempts.size(), 1U);
+    EXPECT_EQ(attempts[0]["attempt"], 1);
+    EXPECT_EQ(attempts[0]["at"], header(record, "x-first-failed-at"));
+    EXPECT_EQ(attempts[0]["error"], header(record, "x-error-message"));
     EXPECT_NE(header(record, "ce_id"), "none");
   }
 }
@@ -295,6 +302,36 @@ TEST_F(ConsumerTest, a_message_that_keeps_failing_is_parked_after_its_last_attem
   subscription->stop();
   EXPECT_EQ(number("SELECT attempts FROM relevo.dead_message"), 3);
   EXPECT_EQ(database.connect().value("SELECT error_class FROM relevo.dead_message"), "exhausted");
+  EXPECT_EQ(database.connect().value(
+                "SELECT string_agg((a->>'attempt') || ' ' || (a->>'error'), ', ' ORDER BY n) FROM "
+                "relevo.dead_message, jsonb_array_elements(attempt_log) WITH ORDINALITY e (a, n)"),
+            "1 broken, 2 broken, 3 broken");
+  EXPECT_EQ(number("SELECT count(*) FROM relevo.dead_message WHERE date_trunc('milliseconds', "
+                   "first_failed_at) = (attempt_log->0->>'at')::timestamptz"),
+            1);
+}
+
+TEST_F(ConsumerTest, a_dead_letter_that_has_no_room_for_its_attempts_goes_without_them) {
+  FunctionHandler handler([](auto messages, auto&) {
+    return std::vector<Outcome>(messages.size(), retry(std::string(1'000, 'x'), 1ms));
+  });
+  options.max_attempts = 20;
+  auto record = event_record("k", "e", "OrderPaid", '"' + std::string(500'000, ' ') + '"');
+  write({record});
+  const auto letters_topic = topic + ".dead";
+  admin->create_topic(letters_topic, 1, {{"max.message.bytes", "506000"}});
+  kafka::PublisherOptions publishing;
+  publishing.client.bootstrap_servers = bootstrap;
+  kafka::DeadLetterTopic letters(letters_topic, publishing, log);
+  auto subscription = consumer(handler, &letters);
+  subscription->start();
+  const auto sent = test::read_topic(bootstrap, letters_topic, 1);
+  ASSERT_EQ(sent.size(), 1U) << log.all();
+  subscription->stop();
+  std::map<std::string, std::string> headers(sent[0].headers.begin(), sent[0].headers.end());
+  EXPECT_EQ(headers["x-attempts"], "20");
+  EXPECT_FALSE(headers.contains("x-attempt-log"));
+  EXPECT_EQ(number("SELECT jsonb_array_length(attempt_log) FROM relevo.dead_message"), 20);
 }
 
 TEST_F(ConsumerTest, a_parked_message_is_redriven_through_the_inbox) {
@@ -318,6 +355,10 @@ TEST_F(ConsumerTest, a_parked_message_is_redriven_through_the_inbox) {
                "SELECT count(*) FROM relevo.dead_message WHERE redriven_at IS NULL AND attempts "
                "= 2") == 1;
   }));
+  EXPECT_EQ(connection.value("SELECT concat_ws(' ', attempt_log->0->>'attempt', "
+                             "attempt_log->1->>'attempt', jsonb_array_length(attempt_log)) FROM "
+                             "relevo.dead_message"),
+            "1 2 2");
   healed = true;
   connection.exec("UPDATE relevo.dead_message SET redriven_at = now()");
   ASSERT_TRUE(

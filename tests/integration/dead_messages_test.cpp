@@ -31,9 +31,13 @@ class DeadMessagesTest : public testing::Test {
     postgres::Migrator(options).migrate(4, [](int, std::string_view) {});
     database.connect().exec(
         "INSERT INTO relevo.dead_message (subscription, topic, partition, record_offset, event_id, "
-        "key, payload, headers, error, attempts, error_class) SELECT CASE WHEN g < 3 THEN 'orders' "
+        "key, payload, headers, error, attempts, error_class, attempt_log) SELECT CASE WHEN g < 3 "
+        "THEN 'orders' "
         "ELSE 'mail' END, 'shop', 1, 40 + g, 'e-' || g, 'k', '\\x00ff', '[[\"ce_id\", \"e\"], "
-        "[\"empty\", null]]', 'no such product', 2, 'rejected' FROM generate_series(1, 4) g");
+        "[\"empty\", null]]', 'no such product', 9, 'rejected', '[{\"attempt\": 1, \"at\": "
+        "\"2026-01-31T12:00:00.123Z\", \"error\": \"too\\tsoon\"}, {\"attempt\": 9, \"at\": "
+        "\"2026-01-31T12:01:00.000Z\", \"error\": \"no such product\"}]' FROM generate_series(1, "
+        "4) g");
   }
 
   Outcome relevo(std::vector<std::string> arguments) {
@@ -56,7 +60,7 @@ TEST_F(DeadMessagesTest, are_listed_by_page_and_subscription) {
   EXPECT_EQ(rows[0]["subscription"], "orders");
   EXPECT_EQ(rows[0]["offset"], 41);
   EXPECT_EQ(rows[0]["state"], "parked");
-  EXPECT_EQ(rows[0]["attempts"], 2);
+  EXPECT_EQ(rows[0]["attempts"], 9);
   EXPECT_EQ(json::parse(relevo({"dead", "list", "--json", "--subscription", "mail"}).out).size(),
             2U);
   EXPECT_THAT(relevo({"dead", "list"}).out, HasSubstr("shop[1]@41"));
@@ -68,9 +72,15 @@ TEST_F(DeadMessagesTest, one_is_shown_with_all_it_carries) {
   const auto shown = relevo({"dead", "show", "1"});
   EXPECT_THAT(shown.out, HasSubstr("rejected: no such product"));
   EXPECT_THAT(shown.out, HasSubstr("ce_id: e"));
+  EXPECT_THAT(shown.out, HasSubstr("  failed    1 at 2026-01-31T12:00:00.123Z: too\\tsoon\n"
+                                   "  failed    … (7 attempts not kept)\n"
+                                   "  failed    9 at 2026-01-31T12:01:00.000Z: no such product\n"));
   const auto whole = json::parse(relevo({"dead", "show", "1", "--json"}).out);
   EXPECT_EQ(whole["headers"], json::parse(R"([["ce_id", "e"], ["empty", null]])"));
   EXPECT_EQ(whole["key"], "k");
+  EXPECT_EQ(whole["attempt_log"],
+            json::parse(R"([{"attempt": 1, "at": "2026-01-31T12:00:00.123Z", "error": "too\tsoon"},
+                {"attempt": 9, "at": "2026-01-31T12:01:00.000Z", "error": "no such product"}])"));
   const auto missing = relevo({"dead", "show", "99"});
   EXPECT_EQ(missing.code, 1);
   EXPECT_THAT(missing.err, HasSubstr("message 99 is not there"));

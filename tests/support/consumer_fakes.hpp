@@ -110,9 +110,12 @@ class FakeDatabase {
  public:
   std::function<void()> before_commit;  // may throw; called without a lock
   std::function<void()> after_commit;   // the same: committed, and the answer is lost
+  std::function<void()> before_park;    // may throw: the message is refused, the store not lost
   std::vector<std::string> effects;
   std::set<std::string> inbox;
   std::map<std::int64_t, std::string> parked;  // by offset: class and message
+  std::map<std::int64_t, std::vector<worker::FailedAttempt>> attempt_logs;  // of them
+  std::optional<worker::ParkedMessage> to_redrive;                          // its id is its offset
   int transactions = 0;
   mutable std::mutex mutex;
 
@@ -142,7 +145,8 @@ class FakeDatabase {
       std::erase(entered_, std::string(event.id));
     }
     std::optional<worker::ParkedMessage> next_redrive(std::string_view) override {
-      return std::nullopt;
+      const std::lock_guard lock(database_.mutex);
+      return std::exchange(database_.to_redrive, std::nullopt);
     }
     void remove_parked(std::int64_t) override {}
     void commit() override {
@@ -190,14 +194,22 @@ class FakeDatabase {
     }
     void park(std::string_view, const worker::RawRecord& record, std::optional<std::string_view>,
               const worker::DeadLetter& letter) override {
-      const std::lock_guard lock(database_.mutex);
-      database_.parked[record.offset()] =
-          std::string(letter.error_class) + ": " + std::string(letter.error_message);
+      if (database_.before_park) database_.before_park();
+      keep(record.offset(), letter);
     }
-    void park_again(std::int64_t, const worker::DeadLetter&) override {}
+    void park_again(std::int64_t id, const worker::DeadLetter& letter) override {
+      keep(id, letter);
+    }
     bool lost() const override { return lost_; }
 
    private:
+    void keep(std::int64_t offset, const worker::DeadLetter& letter) {
+      const std::lock_guard lock(database_.mutex);
+      database_.parked[offset] =
+          std::string(letter.error_class) + ": " + std::string(letter.error_message);
+      database_.attempt_logs[offset].assign(letter.attempt_log.begin(), letter.attempt_log.end());
+    }
+
     FakeDatabase& database_;
     bool lost_ = false;
   };

@@ -186,6 +186,110 @@ TEST_F(ConsumerLoopTest, one_that_throws_costs_the_others_few_transactions) {
   EXPECT_EQ(database.parked.size(), 1U);
 }
 
+// The attempts in the log of the dead message that lay at this offset.
+std::vector<int> attempts_of(const test::FakeDatabase& database, std::int64_t offset) {
+  const std::lock_guard lock(database.mutex);
+  std::vector<int> attempts;
+  const auto found = database.attempt_logs.find(offset);
+  if (found == database.attempt_logs.end()) return attempts;
+  for (const auto& failed : found->second) attempts.push_back(failed.attempt);
+  return attempts;
+}
+
+TEST_F(ConsumerLoopTest, a_batch_that_is_tried_singly_counts_each_failure_once) {
+  options.concurrency = 1;
+  options.max_attempts = 3;
+  write(0, 16, 16);
+  std::atomic<int> batches = 0;
+  start([&](auto messages, auto& context) {
+    if (messages.size() > 1) ++batches;
+    auto outcomes = write_effects(messages, context);
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+      const auto text = "attempt " + std::to_string(messages[i].attempt);
+      if (messages[i].id == "e3") throw std::runtime_error(text);
+      if (messages[i].id == "e5" || messages[i].id == "e6") outcomes[i] = retry(text);
+    }
+    return outcomes;
+  });
+  ASSERT_TRUE(eventually(10s, [&] { return topic.committed() == 16; })) << log.all();
+  EXPECT_GT(batches, 0);
+  expect_effects(13);
+  EXPECT_EQ(figures.count("retried"), 6U);
+  EXPECT_EQ(figures.count("dead"), 3U);
+  for (const int offset : {3, 5, 6}) {
+    EXPECT_EQ(attempts_of(database, offset), (std::vector<int>{1, 2, 3})) << offset;
+    for (const auto& failed : database.attempt_logs[offset]) {
+      EXPECT_EQ(failed.error, "attempt " + std::to_string(failed.attempt));
+    }
+    EXPECT_EQ(database.parked[offset], "exhausted: attempt 3");
+  }
+  EXPECT_EQ(database.attempt_logs.size(), 3U);
+}
+
+TEST_F(ConsumerLoopTest, a_dead_message_has_the_first_and_the_last_of_its_attempts) {
+  options.max_attempts = 40;
+  write(0, 1, 1);
+  start([](auto, auto&) -> std::vector<Outcome> {
+    throw std::runtime_error("first line\n" + std::string(5'000, 'x'));
+  });
+  ASSERT_TRUE(eventually(20s, [&] { return topic.committed() == 1; })) << log.all();
+  EXPECT_EQ(attempts_of(database, 0), (std::vector<int>{1,  2,  3,  4,  5,  26, 27, 28, 29, 30,
+                                                        31, 32, 33, 34, 35, 36, 37, 38, 39, 40}));
+  auto last = core::WallTime{};
+  for (const auto& failed : database.attempt_logs[0]) {
+    EXPECT_EQ(failed.error, "first line " + std::string(1'013, 'x'));
+    EXPECT_GE(failed.at, last);
+    last = failed.at;
+  }
+  EXPECT_LE(core::system_clock().wall() - database.attempt_logs[0][0].at, 60s);
+}
+
+TEST_F(ConsumerLoopTest, a_message_that_could_not_be_parked_counts_no_attempt_more) {
+  std::atomic<int> refused = 0;
+  database.before_park = [&] {
+    if (++refused < 4) throw IntegrationError(ErrorKind::kRejected, "park", "no room");
+  };
+  options.max_attempts = 2;
+  write(0, 1, 1);
+  std::atomic<int> calls = 0;
+  start(
+      [&](auto, auto&) { return std::vector<Outcome>{retry("call " + std::to_string(++calls))}; });
+  ASSERT_TRUE(eventually(10s, [&] { return topic.committed() == 1; })) << log.all();
+  EXPECT_EQ(calls, 5);
+  EXPECT_EQ(attempts_of(database, 0), (std::vector<int>{1, 2}));
+  EXPECT_EQ(database.attempt_logs[0][1].error, "call 5");
+  EXPECT_EQ(database.parked[0], "exhausted: call 5");
+}
+
+TEST_F(ConsumerLoopTest, a_redrive_that_fails_is_added_to_the_attempts) {
+  AttemptLog before;
+  for (int i = 1; i <= 20; ++i) before.add({i, core::WallTime{} + i * 1s, "before"});
+  const RecordHeader id{"id", "e9"};
+  const RawRecord::Parts parts{"fake", 0, 9, "k", "1", {&id, 1}, {}};
+  database.to_redrive = ParkedMessage{9, RawRecord(parts), 20, before};
+  options.redrive_interval = 1ms;
+  start([](std::span<const Message> messages, auto&) {
+    return std::vector<Outcome>{dead("still " + std::to_string(messages[0].attempt))};
+  });
+  ASSERT_TRUE(eventually(10s, [&] { return !attempts_of(database, 9).empty(); })) << log.all();
+  EXPECT_EQ(attempts_of(database, 9), (std::vector<int>{1,  2,  3,  4,  5,  7,  8,  9,  10, 11,
+                                                        12, 13, 14, 15, 16, 17, 18, 19, 20, 21}));
+  EXPECT_EQ(database.attempt_logs[9].back().error, "still 21");
+}
+
+TEST_F(ConsumerLoopTest, why_a_record_is_not_for_the_handler_is_a_sentence) {
+  options.types = {"OrderPaid"};
+  options.park_unknown = true;
+  topic.write("k", "e0", "{");
+  topic.write("k", "e1", "1");
+  start(write_effects);
+  ASSERT_TRUE(eventually(10s, [&] { return topic.committed() == 2; })) << log.all();
+  EXPECT_EQ(database.parked[0], "undecodable: the record's value is not valid JSON");
+  EXPECT_EQ(database.parked[1],
+            "unknown_type: the message has no type, and only listed types are taken");
+  EXPECT_EQ(attempts_of(database, 1), std::vector<int>{1});
+}
+
 TEST_F(ConsumerLoopTest, wrong_number_of_outcomes_is_a_failure) {
   options.max_attempts = 1;
   write(0, 3, 3);

@@ -152,32 +152,37 @@ TEST(Envelope, debezium_in_the_forms_of_its_converters) {
 TEST(Envelope, what_cannot_be_decoded_says_why) {
   const Headers structured{{"content-type", "application/cloudevents+json"}};
   const std::pair<RawRecord, std::string_view> cases[] = {
-      {record({}, "{\"a\":"), "its value is not valid JSON"},
-      {record({}, ""), "its value is not valid JSON"},
-      {record({}, "\xff"), "its value is not valid JSON"},
-      {record({{"id", "x"}}, "{\"a\":"), "its value is not valid JSON"},
-      {record({}, std::string(1'000'000, '[')), "its value is not valid JSON"},
-      {record(kBinary, "{"), "has content-type JSON, but its value is not valid JSON"},
-      {record(with(kBinary, "ce_time", "yesterday"), "{}"), "its ce_time is no RFC 3339 time"},
+      {record({}, "{\"a\":"), "the record's value is not valid JSON"},
+      {record({}, ""), "the record's value is not valid JSON"},
+      {record({}, "\xff"), "the record's value is not valid JSON"},
+      {record({{"id", "x"}}, "{\"a\":"), "the record's value is not valid JSON"},
+      {record({}, std::string(1'000'000, '[')), "the record's value is not valid JSON"},
+      {record(kBinary, "{"), "the record has content-type JSON, but its value is not valid JSON"},
+      {record(with(kBinary, "ce_time", "yesterday"), "{}"),
+       "the record's ce_time is no RFC 3339 time"},
       {record(with(kBinary, "ce_specversion", "0.3"), "{}"),
-       "is a CloudEvent of another version than 1.x"},
-      {record(with(kBinary, "ce_id", "a\nb"), "{}"), "its id has control characters"},
-      {record(with(kBinary, "ce_id", std::string(1'025, 'x')), "{}"), "its id is too long"},
-      {record(with(kBinary, "ce_type", "\xc3"), "{}"), "its type is not UTF-8"},
-      {record(with(kBinary, "ce_tenant", std::string(256, 'x')), "{}"), "its tenant is too long"},
-      {record({{"ce_id", "1"}, {"ce_id", "2"}}, "{}"), "has two different ids"},
-      {record(structured, "[]"), "is a structured CloudEvent whose value is not a JSON object"},
-      {record(structured, std::nullopt), "is a structured CloudEvent without a value"},
-      {record(structured, R"({"id":1})"), "its attribute id is not a string"},
-      {record(structured, R"({"id":"1","data_base64":"*"})"), "its data_base64 is not base64"},
+       "the record is a CloudEvent of another version than 1.x"},
+      {record(with(kBinary, "ce_id", "a\nb"), "{}"), "the record's id has control characters"},
+      {record(with(kBinary, "ce_id", std::string(1'025, 'x')), "{}"),
+       "the record's id is too long"},
+      {record(with(kBinary, "ce_type", "\xc3"), "{}"), "the record's type is not UTF-8"},
+      {record(with(kBinary, "ce_tenant", std::string(256, 'x')), "{}"),
+       "the record's tenant is too long"},
+      {record({{"ce_id", "1"}, {"ce_id", "2"}}, "{}"), "the record has two different ids"},
+      {record(structured, "[]"),
+       "the record is a structured CloudEvent whose value is not a JSON object"},
+      {record(structured, std::nullopt), "the record is a structured CloudEvent without a value"},
+      {record(structured, R"({"id":1})"), "the record's attribute id is not a string"},
+      {record(structured, R"({"id":"1","data_base64":"*"})"),
+       "the record's data_base64 is not base64"},
       {record({{"content-type", "application/cloudevents-batch+json"}}, "[]"),
-       "is a batch of CloudEvents; send one event per record"},
+       "the record is a batch of CloudEvents; send one event per record"},
       {record({{"content-type", "application/cloudevents+avro"}}, "x"),
-       "is a CloudEvent in a format other than JSON"},
+       "the record is a CloudEvent in a format other than JSON"},
   };
   for (const auto& [given, reason] : cases) EXPECT_EQ(why(given), reason);
   EXPECT_EQ(why(record({}, "{}"), Envelope::kCloudEvents),
-            "is no CloudEvent: it has no ce_… headers, and its content-type is not "
+            "the record is no CloudEvent: it has no ce_… headers, and its content-type is not "
             "application/cloudevents");
 }
 
@@ -214,6 +219,14 @@ TEST(Rfc3339, is_read_to_the_microsecond) {
         "2026-02-28T00:00:00.Z", "2026-02-28T00:00:00Zx", "2026-02-28T00:00:00+1:00"}) {
     EXPECT_EQ(parse_rfc3339(text), std::nullopt) << text;
   }
+}
+
+TEST(Rfc3339, is_written_to_the_millisecond) {
+  for (const auto* text : {"2026-02-28T00:00:00.000Z", "1969-12-31T23:59:59.999Z"}) {
+    EXPECT_EQ(rfc3339(*parse_rfc3339(text)), text);
+  }
+  EXPECT_EQ(rfc3339(*parse_rfc3339("2026-02-28T01:02:03.456789+01:00")),
+            "2026-02-28T00:02:03.456Z");
 }
 
 TEST(JsonMembers, gives_each_value_as_it_stands) {

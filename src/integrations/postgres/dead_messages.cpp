@@ -59,7 +59,8 @@ std::vector<DeadMessage> DeadMessages::find(std::span<const std::int64_t> ids) {
   std::vector<DeadMessage> messages;
   for (int i = 0; i < result.rows(); ++i) {
     messages.push_back({row_of(result, i), optional_text(result, i, 13),
-                        optional_text(result, i, 14), optional_text(result, i, 15).value_or("[]")});
+                        optional_text(result, i, 14), optional_text(result, i, 15).value_or("[]"),
+                        result.string(i, 16)});
   }
   return messages;
 }

@@ -158,7 +158,8 @@ class MessageStore::Session final : public worker::MessageTransaction {
       headers.emplace_back(name, value ? std::string_view(*value) : std::string_view());
     }
     parts.headers = headers;
-    return worker::ParkedMessage{rows.int8(0, 0), worker::RawRecord(parts), rows.int4(0, 7)};
+    return worker::ParkedMessage{rows.int8(0, 0), worker::RawRecord(parts), rows.int4(0, 7),
+                                 worker::AttemptLog(rows.text(0, 9))};
   }
 
   void remove_parked(std::int64_t id) override {
@@ -175,7 +176,15 @@ class MessageStore::Session final : public worker::MessageTransaction {
 
 MessageStore::MessageStore(const ConnectOptions& options) : connection_(options) {}
 
+// A rollback throws nothing, so it may have been the last to know that the connection is gone.
+void MessageStore::check_connection(std::string_view operation) const {
+  if (connection_.usable()) return;
+  throw IntegrationError(ErrorKind::kDisconnected, std::string(operation),
+                         "the connection was lost in a rollback");
+}
+
 std::unique_ptr<worker::MessageTransaction> MessageStore::begin() {
+  check_connection("begin");
   return std::make_unique<Session>(*this);
 }
 
@@ -196,17 +205,24 @@ void MessageStore::park(std::string_view subscription, const worker::RawRecord& 
       .add(letter.attempts)
       .add(letter.error_class)
       .add(microseconds(record.timestamp()))
-      .add(microseconds(letter.first_failed_at));
+      .add(microseconds(letter.first_failed_at))
+      .add(worker::attempts_json(letter.attempt_log));
+  check_connection(statements::kMessagePark.name);
   Transaction transaction(connection_);
   transaction.execute(statements::kMessagePark, params);
   transaction.commit();
 }
 
 void MessageStore::park_again(std::int64_t id, const worker::DeadLetter& letter) {
+  check_connection(statements::kMessageParkAgain.name);
   Transaction transaction(connection_);
-  transaction.execute(
-      statements::kMessageParkAgain,
-      Params().add(id).add(letter.error_message).add(letter.attempts).add(letter.error_class));
+  transaction.execute(statements::kMessageParkAgain,
+                      Params()
+                          .add(id)
+                          .add(letter.error_message)
+                          .add(letter.attempts)
+                          .add(letter.error_class)
+                          .add(worker::attempts_json(letter.attempt_log)));
   transaction.commit();
 }
 

@@ -21,12 +21,13 @@ EXECUTE inbox_withdraw('s', 'now', '2026-11-22');
 SELECT assert.equal(seen('s', '{now}', '{2026-11-22}'), 'now', 'withdrawn: it comes again');
 
 -- parked messages
-CREATE FUNCTION park(subscription text, at bigint) RETURNS bigint LANGUAGE sql AS $$ SELECT (r ->> 'id')::bigint FROM rows_of(format($q$EXECUTE message_park(%L, 't', 3, %s, 'e', '\x01', '\x0203', '{"h": "v"}', 'no', 4, 'rejected', 1000000, 2000000)$q$, subscription, at)) r $$;
+CREATE FUNCTION park(subscription text, at bigint) RETURNS bigint LANGUAGE sql AS $$ SELECT (r ->> 'id')::bigint FROM rows_of(format($q$EXECUTE message_park(%L, 't', 3, %s, 'e', '\x01', '\x0203', '{"h": "v"}', 'no', 4, 'rejected', 1000000, 2000000, '[{"attempt": 4}]')$q$, subscription, at)) r $$;
 SELECT park('s', 10) AS a, park('s', 11) AS b, park('r', 10) AS c \gset
 SELECT assert.that(:a < :b AND :b < :c AND park('s', 10) IS NULL, 'a redelivery parks once');
 SELECT assert.that(r ->> 'subscription' = 's' AND r ->> 'topic' = 't' AND (r ->> 'partition')::int = 3 AND (r ->> 'record_offset')::int = 10 AND r ->> 'event_id' = 'e' AND r ->> 'key' = '\x01' AND r ->> 'payload' = '\x0203'
-  AND (r ->> 'headers_text')::jsonb = '{"h": "v"}' AND r ->> 'error' = 'no' AND (r ->> 'attempts')::int = 4 AND r ->> 'error_class' = 'rejected' AND (r ->> 'first_failed_at')::timestamptz = '1970-01-01 00:00:02Z' AND r ->> 'redriven_at' IS NULL, 'all of it') FROM rows_of(format($$EXECUTE message_by_ids('{%s}')$$, :a)) r;
-EXECUTE message_park('s', 't', 3, 12, NULL, NULL, NULL, NULL, 'tombstone', 1, 'undecodable', 1000000, 2000000) \gset d_
+  AND (r ->> 'headers_text')::jsonb = '{"h": "v"}' AND r ->> 'error' = 'no' AND (r ->> 'attempts')::int = 4 AND r ->> 'error_class' = 'rejected' AND (r ->> 'first_failed_at')::timestamptz = '1970-01-01 00:00:02Z' AND r ->> 'redriven_at' IS NULL
+  AND (r ->> 'attempt_log_text')::jsonb = '[{"attempt": 4}]', 'all of it') FROM rows_of(format($$EXECUTE message_by_ids('{%s}')$$, :a)) r;
+EXECUTE message_park('s', 't', 3, 12, NULL, NULL, NULL, NULL, 'tombstone', 1, 'undecodable', 1000000, 2000000, '[]') \gset d_
 SELECT assert.equal(ids($$EXECUTE messages_list(0, NULL, 10)$$), ARRAY[:a, :b, :c, :d_id]::bigint[], 'all');
 SELECT assert.equal(ids(format($$EXECUTE messages_list(%s, 's', 1)$$, :a)), ARRAY[:b]::bigint[], 'of a subscription, beyond an id, so many');
 SELECT assert.equal(string_agg(r ->> 'payload_size', ','), '2,2,2', 'sizes') FROM rows_of($$EXECUTE messages_list(0, NULL, 10)$$) r;
@@ -39,10 +40,12 @@ SELECT assert.equal(counts(), 's 2', 'what waits');
 BEGIN;
 SELECT assert.equal(ids($$EXECUTE message_to_redrive('s')$$), ARRAY[:a]::bigint[], 'the first marked one');
 SELECT assert.that(NOT EXISTS (SELECT FROM assert.dblink('other', $$SELECT id FROM relevo.dead_message WHERE subscription = 's' AND redriven_at IS NOT NULL FOR UPDATE SKIP LOCKED$$) t (id bigint)), 'nobody else tries it');
-EXECUTE message_park_again(:a, 'again', 5, 'exhausted');
+SELECT assert.equal(r ->> 'attempt_log_text', '[{"attempt": 4}]', 'with its failed attempts') FROM rows_of($$EXECUTE message_to_redrive('s')$$) r;
+EXECUTE message_park_again(:a, 'again', 5, 'exhausted', '[{"attempt": 4}, {"attempt": 5}]');
 COMMIT;
-SELECT assert.that(m.redriven_at IS NULL AND m.error = 'again' AND m.attempts = 5 AND m.error_class = 'exhausted', 'parked again') FROM relevo.dead_message m WHERE m.id = :a;
+SELECT assert.that(m.redriven_at IS NULL AND m.error = 'again' AND m.attempts = 5 AND m.error_class = 'exhausted' AND m.attempt_log = '[{"attempt": 4}, {"attempt": 5}]', 'parked again') FROM relevo.dead_message m WHERE m.id = :a;
 SELECT assert.equal(ids($$EXECUTE message_to_redrive('s')$$), '{}', 'none marked');
+SELECT assert.fails(format($$UPDATE relevo.dead_message SET attempt_log = %L$$, log), '23514', 'dead_message_attempt_log_is_bounded') FROM (SELECT jsonb_agg(i) FROM generate_series(1, 21) i UNION ALL VALUES (jsonb '{}'), ('null')) v (log);
 EXECUTE message_done(:c);
 SELECT assert.that(NOT EXISTS (SELECT FROM relevo.dead_message WHERE id = :c), 'done');
 SELECT assert.equal(ids(format($$EXECUTE message_drop('{%s,%s,999}', 'eva', 'not wanted')$$, :a, :b)), ARRAY[:a, :b]::bigint[], 'dropped');

@@ -74,8 +74,8 @@ INSERT INTO call (name, arguments) VALUES
   ('job_start_operation', $$('cancel', '{"kind": "none"}')$$), ('job_operations', '(10)'), ('job_pause', $$('*', '*')$$), ('job_resume', $$('*', '*')$$), ('tidy_jobs', $$('1 day', '1 day')$$),
   ('schedules_due', ''), ('schedule_fire', $$('s', NULL, NULL, '{}')$$), ('schedules_list', ''), ('schedule_put', $$('s', 'k', '* * * * *', NULL, NULL, 'UTC', 'default', '{}', 0, '{}', 'once', 100, 'sql')$$),
   ('schedule_remove', $$('s2')$$), ('schedule_pause', $$('s')$$), ('schedule_resume', $$('s')$$),
-  ('inbox_seen', $$('s', '{e}', '{2026-11-22}')$$), ('message_park', $$('s', 't', 0, 0, 'e', '\x01', '\x02', '{}', 'no', 1, 'rejected', 0, 0)$$), ('messages_list', $$(0, NULL, 10)$$), ('message_by_ids', $$('{1}')$$),
-  ('message_redriven', $$('{1}', 'p')$$), ('message_drop', $$('{1}', 'p', 'why')$$), ('message_to_redrive', $$('s')$$), ('message_done', '(1)'), ('message_park_again', $$(1, 'no', 2, 'rejected')$$), ('inbox_withdraw', $$('s', 'e', '2026-11-22')$$),
+  ('inbox_seen', $$('s', '{e}', '{2026-11-22}')$$), ('message_park', $$('s', 't', 0, 0, 'e', '\x01', '\x02', '{}', 'no', 1, 'rejected', 0, 0, '[]')$$), ('messages_list', $$(0, NULL, 10)$$), ('message_by_ids', $$('{1}')$$),
+  ('message_redriven', $$('{1}', 'p')$$), ('message_drop', $$('{1}', 'p', 'why')$$), ('message_to_redrive', $$('s')$$), ('message_done', '(1)'), ('message_park_again', $$(1, 'no', 2, 'rejected', '[]')$$), ('inbox_withdraw', $$('s', 'e', '2026-11-22')$$),
   ('database_time', ''), ('schedule_run', $$('s')$$), ('schedules_remove_configured', $$('{s}')$$), ('unit_publish', $$('t', 'i', 'e', '{}', '{}', NULL, NULL)$$), ('unit_enqueue', $$('k', '{}', 'q', NULL, 0, NULL, 'keep', NULL, NULL, NULL, NULL, '{}')$$),
   ('unit_audit', $$('p', 'do', 't', 'i', 'a', 'b', NULL, NULL, '{}')$$), ('unit_enqueue_many', $$('[{"kind": "k"}]')$$), ('message_counts', '');
 UPDATE call SET roles = 'worker' WHERE name ~ '^(lane|job|message|queue|schedule|tenant|inbox|tidy|take_tokens|unit|database|rate)';

@@ -14,16 +14,17 @@ DELETE FROM relevo.inbox i WHERE i.subscription = $1::text AND i.event_id = $2::
 
 -- name: message_park
 -- $1 subscription, $2 topic, $3 partition, $4 offset, $5 event id, $6 key, $7 payload, $8 headers, $9 error, $10 attempts, $11 error class,
--- $12 time of the record and $13 of the first failure, in microseconds after 1970. No row: it is parked already.
+-- $12 time of the record and $13 of the first failure, in microseconds after 1970, $14 the failed attempts. No row: it is parked already.
 INSERT INTO relevo.dead_message (subscription, topic, partition, record_offset, event_id, key, payload, headers, error, attempts, error_class,
-                                 record_time, first_failed_at)
+                                 record_time, first_failed_at, attempt_log)
 VALUES ($1::text, $2::text, $3::int, $4::bigint, $5::text, $6::bytea, $7::bytea, $8::jsonb, $9::text, $10::int, $11::text,
-        to_timestamp($12::bigint / 1e6), to_timestamp($13::bigint / 1e6))
+        to_timestamp($12::bigint / 1e6), to_timestamp($13::bigint / 1e6), $14::jsonb)
 ON CONFLICT DO NOTHING RETURNING id;
 
 -- name: message_to_redrive unpinned
 -- $1 subscription. The first message to be tried again that nobody else is trying; nobody else does until the end of the transaction.
-SELECT m.id, m.topic, m.partition, m.record_offset, m.key, m.payload, m.headers::text AS headers_text, m.attempts, m.record_time
+SELECT m.id, m.topic, m.partition, m.record_offset, m.key, m.payload, m.headers::text AS headers_text, m.attempts, m.record_time,
+       m.attempt_log::text AS attempt_log_text
 FROM relevo.dead_message m WHERE m.subscription = $1::text AND m.redriven_at IS NOT NULL
 ORDER BY m.id LIMIT 1 FOR UPDATE SKIP LOCKED;
 
@@ -32,8 +33,8 @@ ORDER BY m.id LIMIT 1 FOR UPDATE SKIP LOCKED;
 DELETE FROM relevo.dead_message m WHERE m.id = $1::bigint;
 
 -- name: message_park_again
--- $1 id, $2 error, $3 attempts, $4 error class: a redrive failed.
-UPDATE relevo.dead_message m SET redriven_at = NULL, error = $2::text, attempts = $3::int, error_class = $4::text
+-- $1 id, $2 error, $3 attempts, $4 error class, $5 the failed attempts: a redrive failed.
+UPDATE relevo.dead_message m SET redriven_at = NULL, error = $2::text, attempts = $3::int, error_class = $4::text, attempt_log = $5::jsonb
 WHERE m.id = $1::bigint AND m.redriven_at IS NOT NULL;
 
 -- name: messages_list
@@ -46,7 +47,7 @@ ORDER BY m.id LIMIT $3::int;
 -- name: message_by_ids
 -- $1 ids
 SELECT m.id, m.subscription, m.topic, m.partition, m.record_offset, m.event_id, octet_length(m.payload) AS payload_size, m.error_class, m.error,
-       m.attempts, m.first_failed_at, m.at, m.redriven_at, m.key, m.payload, m.headers::text AS headers_text
+       m.attempts, m.first_failed_at, m.at, m.redriven_at, m.key, m.payload, m.headers::text AS headers_text, m.attempt_log::text AS attempt_log_text
 FROM relevo.dead_message m WHERE m.id = ANY ($1::bigint[]) ORDER BY m.id;
 
 -- name: message_redriven

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "relevo/core/clock.hpp"
+#include "relevo/worker/attempt_log.hpp"
 #include "relevo/worker/raw_record.hpp"
 
 namespace relevo::worker {
@@ -15,6 +17,7 @@ struct DeadLetter {
   std::string_view error_message;  // UTF-8, at most 1 KiB
   int attempts = 0;
   core::WallTime first_failed_at{};
+  std::span<const FailedAttempt> attempt_log;  // not empty; the last entry is this failure
 };
 
 class DeadLetters {

@@ -33,7 +33,7 @@ struct DecodedMessage {
 };
 
 struct Undecodable {
-  std::string reason;
+  std::string reason;  // a sentence
 };
 
 // The record outlives the result; it may be moved.
@@ -42,5 +42,8 @@ struct Undecodable {
 
 // RFC 3339 -> time, as far as it goes into microseconds; nullopt: not one.
 std::optional<core::WallTime> parse_rfc3339(std::string_view text);
+
+// The other way, in UTC with milliseconds: 2026-01-31T12:00:00.123Z.
+std::string rfc3339(core::WallTime time);
 
 }  // namespace relevo::worker

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "relevo/worker/attempt_log.hpp"
 #include "relevo/worker/dead_letters.hpp"
 #include "relevo/worker/raw_record.hpp"
 #include "relevo/worker/unit_of_work.hpp"
@@ -28,6 +29,7 @@ struct ParkedMessage {
   std::int64_t id = 0;  // of the row
   RawRecord record;
   int attempts = 0;
+  AttemptLog failures;
 };
 
 // One transaction. Without commit() it is rolled back.
@@ -57,7 +59,7 @@ class MessageStore {
   // Keeps the message for a person; once, however often it is called for it.
   virtual void park(std::string_view subscription, const RawRecord& record,
                     std::optional<std::string_view> event_id, const DeadLetter& letter) = 0;
-  // The redrive failed: for a person again.
+  // The redrive failed: for a person again. The time of the first failure stays.
   virtual void park_again(std::int64_t id, const DeadLetter& letter) = 0;
   // Whether the last error was about the database or its connection, not about what was asked: a
   // new store is needed, and nothing that failed is to blame.

@@ -23,8 +23,14 @@ class DeadLetterTopic final : public worker::DeadLetters {
                                                 const worker::DeadLetter& letter) override;
 
  private:
-  std::optional<std::string> offer(const relay::Record& record, core::BootTime deadline);
-  std::optional<std::string> wait_for_report(core::BootTime deadline);
+  struct Problem {
+    std::string text;
+    bool too_large = false;
+  };
+
+  std::optional<Problem> try_to_send(const relay::Record& record);
+  std::optional<Problem> offer(const relay::Record& record, core::BootTime deadline);
+  std::optional<Problem> wait_for_report(core::BootTime deadline);
 
   const std::string topic_;
   const PublisherOptions options_;

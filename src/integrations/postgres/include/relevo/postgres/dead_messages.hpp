@@ -32,7 +32,8 @@ struct DeadMessage {
   DeadMessageRow row;
   std::optional<std::string> key;
   std::optional<std::string> payload;
-  std::string headers;  // JSON: [[name, value] …], as postgres::headers_json()
+  std::string headers;      // JSON: [[name, value] …], as postgres::headers_json()
+  std::string attempt_log;  // JSON, as worker::attempts_json()
 };
 
 class DeadMessages {

@@ -23,6 +23,8 @@ class MessageStore final : public worker::MessageStore {
  private:
   class Session;
 
+  void check_connection(std::string_view operation) const;
+
   Connection connection_;
   bool lost_ = false;
 };

@@ -12,6 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kLargestBatch = 2'000;
+constexpr std::size_t kEnough = 500;  // results that wait for no others
 constexpr auto kLockedAgain = 20ms;
 
 template <class T>
@@ -46,10 +47,11 @@ std::vector<JobKey> Finisher::Batch::keys() const {
   return keys;
 }
 
-Finisher::Finisher(Connect connect, int quarantine_after, Metrics& metrics, core::Log& log,
-                   const core::Clock& clock)
+Finisher::Finisher(Connect connect, int quarantine_after, std::chrono::milliseconds gather,
+                   Metrics& metrics, core::Log& log, const core::Clock& clock)
     : connect_(std::move(connect)),
       quarantine_after_(quarantine_after),
+      gather_(gather),
       metrics_(metrics),
       log_(log),
       clock_(clock),
@@ -128,10 +130,17 @@ std::optional<Finisher::Batch> Finisher::next_batch() {
   return waiting_.take(turn_);
 }
 
+std::optional<core::BootTime> Finisher::next_time() const {
+  if (sent_ || waiting_.size() == 0) return std::nullopt;
+  return std::max(gathering_until_, not_before_);
+}
+
 void Finisher::send_next() {
-  if (clock_.now() < not_before_) return;
+  const auto now = clock_.now();
+  if (now < not_before_ || (now < gathering_until_ && waiting_.size() < kEnough)) return;
   auto batch = next_batch();
   if (!batch) return;
+  gathering_until_ = now + gather_;
   sent_ = std::move(batch);
   asked_ = false;
   if (!writer_) writer_ = connect_();

@@ -28,8 +28,9 @@ class Finisher {
  public:
   using Connect = std::function<std::unique_ptr<ResultWriter>()>;
 
-  Finisher(Connect connect, int quarantine_after, Metrics& metrics, core::Log& log,
-           const core::Clock& clock);
+  // gather: for how long few results wait for others, since each statement costs a flush.
+  Finisher(Connect connect, int quarantine_after, std::chrono::milliseconds gather,
+           Metrics& metrics, core::Log& log, const core::Clock& clock);
 
   void add(Verdict verdict);
   void add_crash(Failure crash);
@@ -45,6 +46,8 @@ class Finisher {
   bool idle() const;
   // To wait on; -1: nothing is on its way.
   int socket() const;
+  // When what waits for others is to be sent; nullopt: nothing does.
+  std::optional<core::BootTime> next_time() const;
   std::size_t size() const;
 
  private:
@@ -72,12 +75,14 @@ class Finisher {
 
   const Connect connect_;
   const int quarantine_after_;
+  const std::chrono::milliseconds gather_;
   Metrics& metrics_;
   core::Log& log_;
   const core::Clock& clock_;
   core::Outage outage_;
   core::Backoff backoff_;
   core::BootTime not_before_{};
+  core::BootTime gathering_until_{};
   std::unique_ptr<ResultWriter> writer_;
 
   Batch waiting_;

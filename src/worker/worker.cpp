@@ -31,6 +31,7 @@ constexpr auto kBalanceEvery = 200ms;
 constexpr auto kControlsEvery = 1s;
 constexpr auto kSignalsEvery = 100ms;
 constexpr auto kTickEvery = 25ms;
+constexpr auto kGather = 3ms;
 constexpr auto kSweepEvery = 1h;
 constexpr auto kSettleAgain = 50ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
@@ -190,7 +191,8 @@ Worker::Loop::Loop(Options options, Ports ports)
       scheduler_(to_.registry, options_.queues),
       executor_({options_.threads, options_.give_up, to_.leases.holder()}, to_.units, to_.isolation,
                 to_.log, to_.clock),
-      finisher_(to_.connect_results, options_.quarantine_after, to_.metrics, to_.log, to_.clock),
+      finisher_(to_.connect_results, options_.quarantine_after, kGather, to_.metrics, to_.log,
+                to_.clock),
       poll_(options_.poll_min) {}
 
 void Worker::Loop::run() {
@@ -313,6 +315,7 @@ milliseconds Worker::Loop::idle_time() const {
   auto until = std::min(next_look_, now + kLongestWait);
   until = std::min(until, next_due_);
   if (const auto time = scheduler_.next_time()) until = std::min(until, *time);
+  if (const auto time = finisher_.next_time()) until = std::min(until, *time);
   const auto left = std::chrono::ceil<milliseconds>(until - now);
   return std::clamp<milliseconds>(left, 1ms, kLongestWait);
 }

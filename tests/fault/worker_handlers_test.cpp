@@ -40,7 +40,8 @@ TEST(WorkerHandlers, OneThatThrowsIsRetriedThenDeadWithItsReason) {
   EXPECT_EQ(world.number("SELECT count(*) FROM relevo.job_attempt a JOIN relevo.jobs j ON j.id = "
                          "a.job_id WHERE j.kind = 'throw'"),
             3);
-  EXPECT_EQ(world.number("SELECT attempts FROM relevo.job_history WHERE kind = 'snooze_once'"), 0);
+  // The one that completed it: the snooze was none.
+  EXPECT_EQ(world.number("SELECT attempts FROM relevo.job_history WHERE kind = 'snooze_once'"), 1);
 }
 
 TEST(WorkerHandlers, OneThatKillsItsProcessIsQuarantinedAndHarmsNoOther) {

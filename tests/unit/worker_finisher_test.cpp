@@ -127,6 +127,9 @@ class Writer final : public ResultWriter {
 
 class World {
  public:
+  explicit World(std::chrono::milliseconds gather_for = 0ms) : gather(gather_for) {}
+
+  const std::chrono::milliseconds gather;
   Finisher finisher{[this]() -> std::unique_ptr<ResultWriter> {
                       if (table.away > 0) {
                         --table.away;
@@ -135,7 +138,11 @@ class World {
                       }
                       return std::make_unique<Writer>(table);
                     },
-                    3, metrics, log, clock};
+                    3,
+                    gather,
+                    metrics,
+                    log,
+                    clock};
   Table table;
   CountingMetrics metrics;
   test::QuietLog log;
@@ -301,6 +308,25 @@ TEST(WorkerFinisher, LetsTheSortsTakeTurns) {
     w.turn();
   }
   EXPECT_THAT(w.ended(), testing::Contains(1));
+}
+
+TEST(WorkerFinisher, LetsFewResultsWaitForOthersAndManyForNone) {
+  World w(3ms);
+  w.plain(1);
+  w.turn();  // the first goes at once
+  w.plain(2);
+  w.turn();
+  EXPECT_EQ(w.finisher.next_time(), w.clock.now() + 1ms);
+  w.plain(3);
+  w.turns(2);
+  EXPECT_THAT(w.table.batches, ElementsAre(1U, 2U));
+  w.turn();
+  for (JobId id = 10; id < 510; ++id) w.plain(id);
+  w.turn();
+  EXPECT_THAT(w.table.batches, ElementsAre(1U, 2U, 500U));
+  w.turn();
+  EXPECT_EQ(w.finisher.next_time(), std::nullopt);
+  EXPECT_TRUE(w.finisher.idle());
 }
 
 TEST(WorkerFinisher, SplitsWhatIsMoreThanABatch) {

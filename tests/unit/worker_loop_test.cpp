@@ -565,7 +565,7 @@ TEST(WorkerLoop, SetsFreeWhatIsStuckAndNothingThatItKnows) {
   ASSERT_TRUE(eventually(
       20s, [&] { return w.runs.of(stuck) == 1; }, 2ms));
   ASSERT_TRUE(eventually(
-      20s, [&] { return w.jobs.sweeps() > 0; }, 2ms));
+      20s, [&] { return w.jobs.sweeps() > 0 && w.jobs.rows().size() == 1; }, 2ms));
   EXPECT_EQ(w.jobs.rows().front().at.id, known);
   EXPECT_EQ(w.jobs.rows().front().token, 0);
   w.jobs.set_controls({});

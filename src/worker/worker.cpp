@@ -37,7 +37,9 @@ constexpr auto kSettleAgain = 50ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
 constexpr auto kCrashBackoff = 1s;
 constexpr auto kAnythingDueEvery = 20ms;  // until it is empty
-constexpr std::size_t kLargestClaim = 1'000;
+constexpr std::size_t kLargestClaim = 2'000;
+constexpr std::size_t kManyReady = 500;
+constexpr std::size_t kManyResults = 100;
 constexpr std::size_t kLargePayloads = 8 << 20;  // bytes fetched for one claim
 constexpr milliseconds kPutBackDelay{50};
 constexpr std::size_t kMostReads = 256;  // of a class, whose rows still stand ready
@@ -912,6 +914,12 @@ bool Worker::Loop::claim() {
   // Until its end is committed a job stays in the journal, whose size this bounds.
   if (scheduler_.ready() + scheduler_.waiting() == 0) return false;
   if (claimed_.size() >= options_.max_in_flight) return false;
+  // A backlog goes in few large journals: with half of the room taken, and more of it about to be
+  // freed by results on their way, it waits for those.
+  if (claimed_.size() > options_.max_in_flight / 2 && scheduler_.ready() >= kManyReady &&
+      finisher_.size() >= kManyResults) {
+    return false;
+  }
   Room room;
   room.jobs = std::min(kLargestClaim, options_.max_in_flight - claimed_.size());
   room.pool = executor_.room();

@@ -149,8 +149,9 @@ BEGIN
                                                             job.tenant, job.payload, job.headers, job.run_at, job.max_attempts, job.timeout),
                                          'state or again is not possible');
 END $$;
--- A token above 0 says that the row has been checked and a worker has changed it since, which changes none of what the rules are
--- about: a large payload would be written out again for every retry. Who may only insert cannot name the token.
+-- A token above 0 says that the row has been checked (many at once are, by store_jobs) or that a worker has changed it since, which
+-- changes none of what the rules are about: a large payload would be written out again for every retry. Who may only insert cannot
+-- name the token.
 ALTER TABLE relevo.job ADD CONSTRAINT job_row_is_valid CHECK (token > 0 OR relevo.job_row_is_valid(job));
 
 -- A forgotten xid would be a change that no holder sees. What a change must keep to stands here, where INSERT does not pay for it.
@@ -410,10 +411,13 @@ BEGIN
   n := jsonb_array_length(jobs);
   BEGIN
     WITH stored AS (
-      INSERT INTO relevo.job (kind, payload, queue, run_at, priority, concurrency_key, rate_key, tenant, max_attempts, timeout, expires_at, headers, batch)
-      SELECT CASE WHEN g.known THEN g.kind ELSE relevo.refuse_job() END, g.payload, g.queue,
+      INSERT INTO relevo.job (kind, payload, queue, run_at, priority, concurrency_key, rate_key, tenant, max_attempts, timeout, expires_at, headers, batch, token)
+      SELECT CASE WHEN g.known AND relevo.job_is_valid(g.kind, g.queue, g.priority, NULL, g.concurrency_key, g.rate_key, g.tenant, g.payload,
+                                                       g.headers, g.run_at, g.max_attempts, g.timeout)
+                  THEN g.kind ELSE relevo.refuse_job() END, g.payload, g.queue,
              CASE WHEN g.run_at > clock_timestamp() THEN g.run_at END, g.priority, g.concurrency_key, g.rate_key, g.tenant,
-             g.max_attempts, g.timeout, g.expires_at, g.headers, store_jobs.batch
+             g.max_attempts, g.timeout, g.expires_at, g.headers, store_jobs.batch,
+             CASE WHEN store_jobs.batch IS NULL THEN 1 ELSE 0 END   -- checked here, in line: the CHECK's call for each row costs as much as storing it
       FROM (   -- nothing joins or sorts: the rows, and so the ids, come in the order of the array
         SELECT e.job - '{kind,payload,queue,run_at,priority,unique_key,on_conflict,concurrency_key,rate_key,tenant,max_attempts,timeout,expires_at,headers}'::text[] = '{}'
                  AND coalesce(e.job ->> 'on_conflict', 'keep') IN ('keep', 'replace', 'after_running') AS known,

@@ -6,6 +6,7 @@
 
 #include "cli/printable.hpp"
 #include "relevo/core/invariant.hpp"
+#include "relevo/worker/envelope.hpp"
 
 namespace relevo::cli {
 namespace {
@@ -60,16 +61,7 @@ std::string Table::text() const {
   return out;
 }
 
-std::string iso_time(core::WallTime time) {
-  const auto day = floor<days>(time);
-  const year_month_day date(day);
-  const hh_mm_ss clock(floor<milliseconds>(time - day));
-  return formatted(
-      "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
-      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-      static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
-}
+std::string iso_time(core::WallTime time) { return worker::rfc3339(time); }
 
 std::string duration_text(microseconds duration) {
   const auto ms = duration_cast<milliseconds>(duration).count();

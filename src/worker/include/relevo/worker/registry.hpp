@@ -50,7 +50,7 @@ class Registry {
   void add_messages(std::string name, std::unique_ptr<MessageHandler> handler);
 
   // Changes the rules of every kind the pattern covers (of a pattern itself when it is equal). What
-  // a longer pattern does becomes an entry of its own. False: nobody does anything of it here.
+  // a wider pattern does becomes an entry of its own. False: nobody does anything of it here.
   [[nodiscard]] bool set_policy(const std::string& pattern,
                                 const std::function<void(KindPolicy&)>& change);
 

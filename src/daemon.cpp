@@ -194,7 +194,7 @@ Daemon::Parts::Parts(const config::Config& c, std::vector<std::string> isolated_
   if (relays) relay.emplace(config, kafka, database, instance, info, metrics, log, clock);
   if (works || consumes) handlers.emplace(config, metrics.endpoints(), log, clock);
   if (works) {
-    isolation.emplace(std::move(isolated_job), instance, clock);
+    isolation.emplace(std::move(isolated_job), instance, config.worker.quarantine_after, clock);
     jobs.emplace(worker_options(config), instance, config.worker.lease_ttl, database, info,
                  JobWorker::Ports{&*isolation, handlers->registry(), metrics.worker(), log, clock,
                                   [this] { replace(); }});

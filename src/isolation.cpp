@@ -1,18 +1,19 @@
 #include "isolation.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <csignal>
-#include <cstring>
+#include <cstdint>
 #include <future>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
 
 namespace relevo {
 namespace {
@@ -21,39 +22,7 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 using worker::Ended;
 
-constexpr auto kLook = 50ms;
-constexpr auto kAfterTerm = 5s;  // then the child is killed
-constexpr std::size_t kLongestAnswer = 1 << 20;
-
-class Pipe {
- public:
-  Pipe() {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return;
-    read_ = ends[0];
-    write_ = ends[1];
-  }
-  ~Pipe() {
-    close_read();
-    close_write();
-  }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
-
-  bool open() const { return read_ >= 0; }
-  int read_end() const { return read_; }
-  int write_end() const { return write_; }
-  void close_read() { close_one(read_); }
-  void close_write() { close_one(write_); }
-
- private:
-  static void close_one(int& end) {
-    if (end >= 0) ::close(end);
-    end = -1;
-  }
-  int read_ = -1;
-  int write_ = -1;
-};
+constexpr auto kIdle = 5s;  // then a child is not kept any longer
 
 json text_or_null(std::optional<std::string_view> text) {
   return text ? json(std::string(*text)) : json();
@@ -80,64 +49,17 @@ std::string job_text(const worker::Claim& claim, const std::string& worker) {
   return job.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-struct Answer {
-  std::string text;
-  int status = 0;      // of waitpid
-  bool asked = false;  // to end: it ran into its time limit, or was cancelled
-};
-
-// Feeds the child and listens to it until it has ended.
-Answer converse(pid_t child, Pipe& to, Pipe& from, std::string_view input,
-                const std::stop_token& stop) {
-  Answer answer;
-  core::BootTime kill_at{};
-  ::fcntl(to.write_end(), F_SETFL, O_NONBLOCK);
-  for (bool open = true; open;) {
-    std::array<pollfd, 2> on{pollfd{from.read_end(), POLLIN, 0},
-                             pollfd{to.write_end(), POLLOUT, 0}};
-    const bool feeding = !input.empty();
-    (void)::poll(on.data(), feeding ? 2 : 1, static_cast<int>(kLook.count()));
-    if (feeding && (on[1].revents & (POLLOUT | POLLERR)) != 0) {
-      const auto wrote = ::write(to.write_end(), input.data(), input.size());
-      if (wrote > 0) input.remove_prefix(static_cast<std::size_t>(wrote));
-      if (wrote < 0 && errno != EAGAIN) input = {};  // it has ended without reading
-      if (input.empty()) to.close_write();
-    }
-    if ((on[0].revents & (POLLIN | POLLHUP)) != 0) {
-      std::array<char, 4096> part{};
-      const auto got = ::read(from.read_end(), part.data(), part.size());
-      if (got <= 0) open = false;
-      if (got > 0 && answer.text.size() < kLongestAnswer) {
-        answer.text.append(part.data(), static_cast<std::size_t>(got));
-      }
-    }
-    if (!stop.stop_requested()) continue;
-    const auto now = core::BootClock::now();
-    if (!answer.asked) {
-      answer.asked = true;
-      kill_at = now + kAfterTerm;
-      ::kill(child, SIGTERM);
-    } else if (now >= kill_at) {
-      ::kill(child, SIGKILL);
-    }
-  }
-  while (::waitpid(child, &answer.status, 0) < 0 && errno == EINTR) {
-  }
-  return answer;
-}
-
-std::string how_it_died(int status) {
-  if (WIFSIGNALED(status)) {
-    return std::string("its process was ended by signal ") + std::to_string(WTERMSIG(status)) +
-           " (" + ::strsignal(WTERMSIG(status)) + ")";
-  }
-  return "its process ended with exit code " +
-         std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : -1) + " and no answer";
-}
-
 const std::array<std::pair<const char*, Ended::How>, 4> kHows{
     std::pair{"judged", Ended::How::kJudged}, std::pair{"committed", Ended::How::kCommitted},
     std::pair{"refused", Ended::How::kRefused}, std::pair{"in_doubt", Ended::How::kInDoubt}};
+
+std::optional<Ended::How> how_of(const json& answer) {
+  const auto how = answer.value("how", "");
+  for (const auto& [name, value] : kHows) {
+    if (how == name) return value;
+  }
+  return std::nullopt;
+}
 
 json outcome_json(const worker::Outcome& outcome) {
   json text{{"outcome", worker::outcome_name(outcome)}};
@@ -184,64 +106,8 @@ worker::Outcome call_remote(worker::RemoteHandler& handler, const worker::Claim&
   return promise.get_future().get();
 }
 
-}  // namespace
-
-Ended ChildIsolation::run(const worker::Claim& claim, std::stop_token stop) {
-  const auto begun = clock_.now();
-  auto& mutable_claim = const_cast<worker::Claim&>(claim);
-  const auto ended = [&](Ended::How how, worker::Outcome outcome) {
-    return Ended{&mutable_claim, std::move(outcome), clock_.now() - begun, how};
-  };
-  Pipe to, from;
-  if (!to.open() || !from.open()) {
-    return ended(Ended::How::kInDoubt, worker::retry("no pipe to a process of its own"));
-  }
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, to.read_end(), 0);
-  ::posix_spawn_file_actions_adddup2(&actions, from.write_end(), 1);
-  std::vector<char*> arguments;
-  for (const auto& argument : command_) arguments.push_back(const_cast<char*>(argument.c_str()));
-  arguments.push_back(nullptr);
-  pid_t child = 0;
-  const int error =
-      ::posix_spawn(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) {
-    return ended(Ended::How::kInDoubt,
-                 worker::retry(std::string("no process of its own: ") + std::strerror(error)));
-  }
-  to.close_read();
-  from.close_write();
-  const auto input = job_text(claim, worker_);
-  const auto answer = converse(child, to, from, input, stop);
-  const auto text = json::parse(answer.text, nullptr, false);
-  if (text.is_object() && text.contains("how") && text.contains("outcome")) {
-    const auto how = text.at("how").get<std::string>();
-    for (const auto& [name, value] : kHows) {
-      if (how == name) return ended(value, outcome_of(text));
-    }
-  }
-  if (answer.asked) {
-    return ended(Ended::How::kJudged, worker::retry("ran into its time limit or was cancelled"));
-  }
-  return ended(Ended::How::kCrashed, worker::retry(how_it_died(answer.status)));
-}
-
-void prepare_isolated_job() {
-  const auto set = terminate_signal();
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-}
-
-int run_isolated_job(
-    const worker::Registry& registry,
-    const std::function<std::unique_ptr<worker::UnitSource>(std::string worker)>& units,
-    core::Log& log) {
-  // Whatever a handler prints must not be taken for the answer.
-  const int answer_to = ::dup(1);
-  ::dup2(2, 1);
-  const std::string input((std::istreambuf_iterator<char>(std::cin)), {});
-  const auto job = json::parse(input);
+// What the line of a job says. The record owns all of it.
+worker::Claim claim_of(const json& job, const worker::Registry& registry) {
   const auto queue = job.at("queue").get<std::string>();
   const auto kind = job.at("kind").get<std::string>();
   const auto headers = job.at("headers").get<std::string>();
@@ -269,30 +135,137 @@ int run_isolated_job(
   claim.job = std::make_unique<worker::JobRecord>(row);
   claim.kind = registry.find(kind);
   claim.waited = std::chrono::milliseconds(job.at("waited_ms").get<std::int64_t>());
+  return claim;
+}
 
-  // SIGTERM: the stop token. A thread waits for it, so that a handler may block.
-  std::thread([&claim] {
-    const auto stop_signal = terminate_signal();
-    int signal = 0;
-    ::sigwait(&stop_signal, &signal);
-    claim.stop.request_stop();
-  }).detach();
+// SIGTERM: the stop token of what runs and of what comes after it. A thread waits for it, so that a
+// handler may block; it lives as long as the process.
+class StopOnSignal {
+ public:
+  StopOnSignal() {
+    std::thread([this] {
+      const auto stop_signal = terminate_signal();
+      int signal = 0;
+      ::sigwait(&stop_signal, &signal);
+      const std::lock_guard lock(mutex_);
+      asked_ = true;
+      running_.request_stop();
+    }).detach();
+  }
 
-  Ended ended{&claim, worker::Done{}, 0ns, Ended::How::kJudged};
-  if (claim.kind && claim.kind->remote) {
-    ended.outcome = call_remote(*claim.kind->remote, claim);
-  } else {
-    const auto source = units(job.at("worker").get<std::string>());
-    worker::Judge judge;
-    ended = worker::Executor::run_here(claim, *source, judge, log, core::system_clock());
+  void now_runs(const std::stop_source& stop) {
+    const std::lock_guard lock(mutex_);
+    running_ = stop;
+    if (asked_) running_.request_stop();
   }
-  auto text = outcome_json(ended.outcome);
-  for (const auto& [name, value] : kHows) {
-    if (ended.how == value) text["how"] = name;
+
+ private:
+  std::mutex mutex_;
+  std::stop_source running_{std::nostopstate};
+  bool asked_ = false;
+};
+
+bool write_all(int file, std::string_view text) {
+  while (!text.empty()) {
+    const auto wrote = ::write(file, text.data(), text.size());
+    if (wrote < 0 && errno != EINTR) return false;
+    if (wrote > 0) text.remove_prefix(static_cast<std::size_t>(wrote));
   }
-  const auto output = text.dump(-1, ' ', false, json::error_handler_t::replace);
-  const bool told = ::write(answer_to, output.data(), output.size()) == std::ssize(output);
-  // Not by way of destructors: the thread that waits for the signal looks at the claim.
+  return true;
+}
+
+}  // namespace
+
+ChildIsolation::ChildIsolation(std::vector<std::string> command, std::string worker,
+                               int quarantine_after, const core::Clock& clock)
+    : command_(std::move(command)),
+      worker_(std::move(worker)),
+      quarantine_after_(quarantine_after),
+      clock_(clock) {}
+
+ChildIsolation::~ChildIsolation() = default;
+
+Ended ChildIsolation::run(const worker::Claim& claim, std::stop_token stop) {
+  const auto begun = clock_.now();
+  auto& mutable_claim = const_cast<worker::Claim&>(claim);
+  const auto ended = [&](Ended::How how, worker::Outcome outcome) {
+    return Ended{&mutable_claim, std::move(outcome), clock_.now() - begun, how};
+  };
+  const bool alone = claim.row().crashes + 1 >= quarantine_after_;
+  auto child = alone ? nullptr : take_idle();
+  try {
+    if (!child) child = std::make_unique<ChildProcess>(command_);
+  } catch (const std::system_error& error) {
+    return ended(Ended::How::kInDoubt, worker::retry(error.what()));
+  }
+  const auto reply = child->ask(job_text(claim, worker_), stop);
+  const auto text = json::parse(reply.line.value_or(""), nullptr, false);
+  const auto how = text.is_object() ? how_of(text) : std::nullopt;
+  if (how && !alone && !reply.told_to_stop) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back({std::move(child), clock_.now()});
+  }
+  if (how) return ended(*how, outcome_of(text));
+  if (reply.told_to_stop) {
+    return ended(Ended::How::kJudged, worker::retry("ran into its time limit or was cancelled"));
+  }
+  return ended(Ended::How::kCrashed, worker::retry(child->how_it_ended()));
+}
+
+std::unique_ptr<ChildProcess> ChildIsolation::take_idle() {
+  const std::lock_guard lock(mutex_);
+  if (idle_.empty()) return nullptr;
+  auto child = std::move(idle_.back().child);
+  idle_.pop_back();
+  return child;
+}
+
+void ChildIsolation::tidy(core::BootTime now) {
+  std::vector<Idle> ending;  // outside the lock
+  const std::lock_guard lock(mutex_);
+  const auto kept = std::find_if(idle_.begin(), idle_.end(),
+                                 [&](const Idle& one) { return now - one.since < kIdle; });
+  std::move(idle_.begin(), kept, std::back_inserter(ending));
+  idle_.erase(idle_.begin(), kept);
+}
+
+void prepare_isolated_job() {
+  const auto set = terminate_signal();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGINT, SIG_IGN);
+}
+
+void run_isolated_jobs(
+    const worker::Registry& registry,
+    const std::function<std::unique_ptr<worker::UnitSource>(std::string worker)>& units,
+    core::Log& log) {
+  // Whatever a handler prints must not be taken for an answer, whatever it starts not hold the
+  // pipe.
+  const int answer_to = ::fcntl(1, F_DUPFD_CLOEXEC, 3);
+  ::dup2(2, 1);
+  StopOnSignal stop;
+  std::unique_ptr<worker::UnitSource> source;
+  bool told = true;
+  for (std::string line; told && std::getline(std::cin, line);) {
+    const auto job = json::parse(line);
+    worker::Claim claim = claim_of(job, registry);
+    stop.now_runs(claim.stop);
+    Ended ended{&claim, worker::Done{}, 0ns, Ended::How::kJudged};
+    if (claim.kind && claim.kind->remote) {
+      ended.outcome = call_remote(*claim.kind->remote, claim);
+    } else {
+      if (!source) source = units(job.at("worker").get<std::string>());
+      worker::Judge judge;
+      ended = worker::Executor::run_here(claim, *source, judge, log, core::system_clock());
+    }
+    auto answer = outcome_json(ended.outcome);
+    for (const auto& [name, value] : kHows) {
+      if (ended.how == value) answer["how"] = name;
+    }
+    const auto output = answer.dump(-1, ' ', false, json::error_handler_t::replace) + '\n';
+    told = write_all(answer_to, output);
+  }
+  // Not by way of destructors: a thread waits for the signal.
   ::_exit(told ? 0 : 1);
 }
 

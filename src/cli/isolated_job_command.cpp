@@ -22,7 +22,7 @@ int run_job(const Invocation& invocation) {
   HandlerSet handlers(config, metrics, *log, core::system_clock());
   handlers.start();
   const auto database = connect_options(config);
-  return run_isolated_job(
+  run_isolated_jobs(
       handlers.registry(),
       [&](std::string worker) {
         return std::make_unique<postgres::UnitSource>(database, std::move(worker));
@@ -32,9 +32,9 @@ int run_job(const Invocation& invocation) {
 
 }  // namespace
 
-// Started by the worker, not by people: the job comes by standard input.
+// Started by the worker, not by people: jobs come by standard input.
 void add_isolated_job(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand("isolated-job", "Run one job from standard input");
+  auto* command = parent.add_subcommand("isolated-job", "Run the jobs that come by standard input");
   command->group("");
   command->callback([&chosen] { chosen = run_job; });
 }

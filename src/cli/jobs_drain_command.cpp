@@ -157,7 +157,8 @@ bool Drain::work() {
   const auto& clock = core::system_clock();
   const auto me = instance_name(config);
   HandlerSet handlers(config, completions_, *log, clock);
-  ChildIsolation isolation(isolated_job_command(loaded_), me, clock);
+  ChildIsolation isolation(isolated_job_command(loaded_), me, config.worker.quarantine_after,
+                           clock);
   auto worker = worker_options(config);
   worker.until_empty = true;
   worker.queues = options_.queues;

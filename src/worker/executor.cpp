@@ -214,6 +214,7 @@ void Executor::keep_time(core::BootTime now,
                          const std::function<std::unique_ptr<Claim>(const Claim&)>& owned) {
   if (now < next_check_) return;
   next_check_ = now + kCheckEvery;
+  if (isolation_) isolation_->tidy(now);
   int lost = 0;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const auto slot = slots_[i];

@@ -106,7 +106,8 @@ void Scheduler::offer(const JobRow& row, ReadBatch* batch) {
     }
     remove(row.at.id);  // replaced since it was read
   }
-  Item item{nullptr, registry_.find(row.kind), batch, ++sequence_};
+  auto& arrivals = row.crashes > 0 ? suspects_ : sequence_;
+  Item item{nullptr, registry_.find(row.kind), batch, ++arrivals};
   std::optional<Cause> why = behind(row, item.kind);
   if (why) return leave(row, *why);
   if (row.concurrency_key) {
@@ -673,12 +674,16 @@ std::optional<core::BootTime> Scheduler::next_time() const {
 }
 
 // Only jobs for handlers of this process count: endpoints that are down must not stop the reading.
-bool Scheduler::has_room(int job_class) const {
+bool Scheduler::has_room(int job_class) const { return has_room(job_class, 1); }
+
+bool Scheduler::has_room_for_due(int job_class) const { return has_room(job_class, 2); }
+
+bool Scheduler::has_room(int job_class, std::size_t buffers) const {
   const auto group = groups_.find(nullptr);
   if (blocked_.size() >= kMostCauses) return false;
   if (group == groups_.end()) return true;
   const auto& ready = group->second->classes[index(job_class)];
-  return ready.size < kBuffer && ready.bytes < kBufferBytes;
+  return ready.size < buffers * kBuffer && ready.bytes < buffers * kBufferBytes;
 }
 
 // Whether reading what was left of this cause would not only leave it again.

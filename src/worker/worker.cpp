@@ -794,7 +794,7 @@ bool Worker::Loop::read_due() {
   due_incomplete_ = false;
   for (int c = 0; c < kClasses; ++c) {
     auto& cursor = due_[static_cast<std::size_t>(c)];
-    if (!scheduler_.has_room(c)) {
+    if (!scheduler_.has_room_for_due(c)) {
       due_incomplete_ = true;
       continue;
     }

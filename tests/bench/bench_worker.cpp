@@ -151,8 +151,7 @@ int main(int argc, char** argv) {
   app.add_option("--history", history)->check(CLI::IsMember({"all", "failures"}));
   app.add_option("--threads", options.threads);
   app.add_option("--starts", starts, "file for the starts of `sleep`");
-  app.add_flag("--isolated-job", isolated,
-               "one job from standard input, as the worker asks for it");
+  app.add_flag("--isolated-job", isolated, "jobs from standard input, as the worker asks for it");
   CLI11_PARSE(app, argc, argv);
 
   if (isolated) {
@@ -175,7 +174,7 @@ int main(int argc, char** argv) {
     const auto units = [&](std::string worker) {
       return std::make_unique<postgres::UnitSource>(database, std::move(worker));
     };
-    return run_isolated_job(registry, units, *log);
+    run_isolated_jobs(registry, units, *log);
   }
 
   progress.start();
@@ -183,7 +182,8 @@ int main(int argc, char** argv) {
   std::vector<std::string> command(argv, argv + argc);
   command.front() = "/proc/self/exe";
   command.emplace_back("--isolated-job");
-  ChildIsolation isolation(std::move(command), name, core::system_clock());
+  ChildIsolation isolation(std::move(command), name, options.quarantine_after,
+                           core::system_clock());
   JobWorker jobs(options, name, std::chrono::seconds(10), database, {"bench", "bench", "worker"},
                  {&isolation, registry, metrics, *log, core::system_clock(), {}});
   jobs.start();

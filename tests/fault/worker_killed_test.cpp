@@ -68,6 +68,25 @@ TEST(WorkerKilled, ItsJobsRunAgainWithinTheLeaseTime) {
   EXPECT_LT(std::chrono::steady_clock::now() - killed, 12s);
 }
 
+TEST(WorkerKilled, ItsSuspectsShareAFewChildProcesses) {
+  JobWorld world;
+  auto victim = world.worker("victim");
+  world.connect().exec(
+      "INSERT INTO test_job SELECT relevo.enqueue('run'), 'run' FROM generate_series(1, 4000)");
+  auto connection = world.connect();
+  ASSERT_TRUE(eventually(
+      30s, [&] { return connection.number("SELECT count(*) FROM test_run") > 500; }, 1ms));
+  victim->kill();
+  auto other = world.worker("other", {"--threads", "2"});
+  EXPECT_TRUE(world.wait_all_ended(60s)) << other->standard_error();
+  EXPECT_EQ(world.judge("a worker killed in the middle of a drain"), "");
+  const auto suspects =
+      world.number("SELECT count(*) FROM relevo.job_attempt WHERE outcome = 'crash'");
+  ASSERT_GT(suspects, 3) << "too few to share anything";
+  EXPECT_LE(world.number("SELECT count(DISTINCT pid) FROM test_run WHERE worker = 'other'"), 1 + 2)
+      << "the worker and a child for each of its threads, for " << suspects << " suspects";
+}
+
 TEST(WorkerStopped, LongerThanItsLeaseItsResultsAreRefused) {
   JobWorld world;
   auto zombie = world.worker("zombie");

@@ -228,7 +228,7 @@ int main(int argc, char** argv) {
   database.url = postgres_url;
   if (isolated) {
     prepare_isolated_job();
-    return run_isolated_job(
+    run_isolated_jobs(
         registry,
         [&](std::string worker) {
           return std::make_unique<postgres::UnitSource>(database, std::move(worker));
@@ -245,7 +245,7 @@ int main(int argc, char** argv) {
   NoMetrics metrics;
   ChildIsolation isolation(
       {"/proc/self/exe", "--postgres", postgres_url, "--name", worker_name, "--isolated-job"},
-      worker_name, core::system_clock());
+      worker_name, options.quarantine_after, core::system_clock());
   JobWorker jobs(options, worker_name, std::chrono::milliseconds(lease), database,
                  {"test", "test", "worker"},
                  {&isolation, registry, metrics, *log, core::system_clock(),

@@ -136,6 +136,7 @@ class FakeIsolation final : public Isolation {
     ended.how = Ended::How::kCrashed;
     return ended;
   }
+  void tidy(core::BootTime) override {}
   std::atomic<int> runs{0};
 };
 

@@ -39,6 +39,7 @@ class FakeRemote final : public RemoteHandler {
 struct TableRow {
   Cursor at;
   Token token = 0;
+  int crashes = 0;
   feed::Slice lane = 0;
   int job_class = 1;
   int priority = 0;
@@ -57,6 +58,7 @@ struct TableRow {
     row.lane = lane;
     row.job_class = job_class;
     row.token = token;
+    row.crashes = crashes;
     row.due = due;
     if (by_due) row.run_at = core::WallTime{};
     row.queue = queue;
@@ -88,6 +90,7 @@ class Table {
     ++row.token;
     row.at.xid = ++xid_;
     row.by_due = by_due;
+    if (row.token % 3 == 0) ++row.crashes;
   }
   std::vector<const TableRow*> beyond(int job_class, Cursor after) const {
     std::vector<const TableRow*> found;
@@ -384,6 +387,32 @@ TEST(WorkerScheduler, TakesTheSoonestPriorityAndNowAndThenTheOldest) {
   const auto order = ids_of(w.select(10, 10));
   EXPECT_EQ(order.front(), 2);
   EXPECT_EQ(order[7], 1);  // every eighth is the oldest
+}
+
+TEST(WorkerScheduler, TakesTheSuspectsOfACrashBeforeTheOthers) {
+  World world;
+  for (int i = 0; i < 3; ++i) world.table.put({});
+  for (int i = 0; i < 2; ++i) {
+    TableRow suspect;
+    suspect.crashes = 1;
+    suspect.by_due = true;
+    world.table.put(suspect);
+  }
+  world.read_all();
+  EXPECT_THAT(ids_of(world.select(4, 4)), ElementsAre(4, 5, 1, 2));
+}
+
+TEST(WorkerScheduler, HasRoomForWhatIsDueWhenABacklogFillsIt) {
+  World world;
+  for (int i = 0; i < 5'000; ++i) world.table.put({});
+  while (world.scheduler.has_room(1)) world.read(1);
+  ASSERT_TRUE(world.scheduler.has_room_for_due(1));
+  for (int i = 0; i < 5'000; ++i) {
+    TableRow due;
+    due.by_due = true;
+    world.scheduler.offer(world.table.put(due).view(), nullptr);
+  }
+  EXPECT_FALSE(world.scheduler.has_room_for_due(1));
 }
 
 TEST(WorkerScheduler, RunsOneJobOfAKeyAtATimeInTheirOrder) {

@@ -60,11 +60,14 @@ class UnitSource {
   virtual std::unique_ptr<RunUnit> begin() = 0;
 };
 
-// Runs a suspect where its death harms nobody; blocks. stop: kill it.
+// Runs suspects where their death harms nobody.
 class Isolation {
  public:
   virtual ~Isolation() = default;
+  // Blocks. stop: kill it. Thread-safe.
   virtual Ended run(const Claim& claim, std::stop_token stop) = 0;
+  // Called now and then: gives up what is kept for suspects that do not come.
+  virtual void tidy(core::BootTime now) = 0;
 };
 
 class Executor {

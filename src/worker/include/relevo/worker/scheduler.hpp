@@ -1,8 +1,9 @@
 // Which of the jobs read so far start next. Pure: no SQL, no threads; time is handed in.
 //
 // Jobs that may start stand ready, by class (16 : 4 : 1, so that none starves), inside a class by
-// tenant (weighted fair share), inside a tenant by priority, then in the order they came; one in
-// eight is the oldest whatever its priority. Jobs that something stands in the way of (a paused
+// tenant (weighted fair share), inside a tenant by priority, then in the order they came, suspects
+// of a crash before the others, since they had their turn; one in eight is the oldest whatever its
+// priority. Jobs that something stands in the way of (a paused
 // queue, a key at its limit, an empty bucket, a tenant with more than its share of the buffer, an
 // endpoint that is down) wait aside, a hundred a cause; what is beyond that is left in the table
 // and only the place is remembered where to read again (refill), so memory stays bounded.
@@ -90,6 +91,8 @@ class Scheduler {
 
   // Whether a page of this class may be read.
   bool has_room(int job_class) const;
+  // The same for one of jobs that have fallen due: retries do not wait for a backlog to shrink.
+  bool has_room_for_due(int job_class) const;
   std::optional<Refill> next_refill();
   void refilled(const Refill& refill, const JobRows& rows, std::optional<Cursor> scanned_to);
   // Rows of a class beyond this place were left by the holder before.
@@ -219,6 +222,7 @@ class Scheduler {
   std::size_t free_of_queue(std::string_view queue) const;
   std::size_t free_of_key(const std::string& key, const KindEntry* kind) const;
   bool may_read(const Cause& cause, const Blocked& blocked, int job_class) const;
+  bool has_room(int job_class, std::size_t buffers) const;
   std::optional<Cause> pause_of(const JobRow& row) const;
   bool is_paused(const Cause& cause) const;
   bool is_full(const Cause& cause, JobId id) const;
@@ -256,7 +260,8 @@ class Scheduler {
   std::size_t waiting_ = 0;
   std::size_t bytes_ = 0;
   std::size_t aside_bytes_ = 0;
-  std::uint64_t sequence_ = 0;
+  std::uint64_t suspects_ = 0;
+  std::uint64_t sequence_ = std::uint64_t{1} << 32;  // beyond every suspect
   std::size_t rounds_ = 0;
 };
 

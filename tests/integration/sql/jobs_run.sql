@@ -67,6 +67,8 @@ SELECT assert.that(j.attempts = 1 AND j.error = 'boom' AND j.run_at BETWEEN cloc
 SELECT assert.that(j.attempts = 0 AND j.error IS NULL AND j.run_at > clock_timestamp() + interval '6 days 23 h', 'snooze') FROM job(id_of('snooze')) j;
 SELECT assert.that(j.attempts = 5 AND j.error = 'no' AND j.run_at <= clock_timestamp(), 'dead, with its time of death') FROM job(id_of('xdead')) j;
 SELECT assert.equal(array_agg(outcome || ' ' || attempt || ' ' || worker || ' ' || ran || ' ' || error ORDER BY job_id), '{retry 1 w1 00:00:00.01 boom,dead 5 w1 00:00:00.03 no,quarantined 1 w1 00:00:00.04 bad}', 'attempts, but for the snooze') FROM relevo.job_attempt;
+SELECT assert.equal(jsonb_path_query_array(v.errors, '$[*].error')::text || jsonb_path_query_array(v.errors, '$[*].attempt')::text, '["boom"][1]', 'the view: what went wrong') FROM relevo.jobs v WHERE v.id = id_of('retry');
+SELECT assert.that(v.errors IS NULL, 'the view: a snooze is no error') FROM relevo.jobs v WHERE v.id = id_of('snooze');
 SELECT assert.equal(array_agg(state ORDER BY kind), '{retryable,scheduled,dead,quarantined}', 'the view') FROM relevo.jobs WHERE finished IS NULL;
 SELECT assert.equal(ids(format($$EXECUTE job_fail(%L, '{0,0,0,0}', '{1,0,5,1}', '{0,0,0,0}', '{0,0,2,3}', '{boom,NULL,no,bad}', 'w1', '{1,1,1,1}')$$, :'four')), '{}', 'a result that comes late is refused');
 -- what is owed is never buried

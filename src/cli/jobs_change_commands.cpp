@@ -115,9 +115,11 @@ int change_all(postgres::JobAdmin& admin, const std::string& verb, const Options
              "; see `relevo jobs operations`");
     return exit_code::kFailed;
   }
-  invocation.out.print(options.json ? json_line(operation_json(*finished))
-                                    : std::string(past_of(verb)) + " " +
-                                          count_text(finished->changed, "job") + "\n");
+  auto line = std::string(past_of(verb)) + " " + count_text(finished->changed, "job");
+  if (finished->stopping > 0) {
+    line += "; asked " + count_text(finished->stopping, "running job") + " to stop";
+  }
+  invocation.out.print(options.json ? json_line(operation_json(*finished)) : line + "\n");
   return exit_code::kOk;
 }
 

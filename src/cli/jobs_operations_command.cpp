@@ -32,11 +32,13 @@ int list(const Options& options, const Invocation& invocation) {
     invocation.out.print("no operations\n");
     return exit_code::kOk;
   }
-  Table table({">id", "what", ">changed", ">lanes left", "requested", "finished", "filter"});
+  Table table(
+      {">id", "what", ">changed", ">stopping", ">lanes left", "requested", "finished", "filter"});
   for (const auto& one : all) {
     table.add({std::to_string(one.id), one.what, std::to_string(one.changed),
-               std::to_string(one.lanes_left), iso_time(one.requested_at),
-               one.finished_at ? iso_time(*one.finished_at) : "-", one.filter});
+               std::to_string(one.stopping), std::to_string(one.lanes_left),
+               iso_time(one.requested_at), one.finished_at ? iso_time(*one.finished_at) : "-",
+               one.filter});
   }
   invocation.out.print(table.text());
   return exit_code::kOk;

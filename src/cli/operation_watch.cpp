@@ -71,6 +71,7 @@ Json operation_json(const postgres::JobOperation& operation) {
           {"filter", Json::parse(operation.filter, nullptr, false)},
           {"requested_at", iso_time(operation.requested_at)},
           {"changed", operation.changed},
+          {"stopping", operation.stopping},
           {"lanes_left", operation.lanes_left},
           {"finished_at", operation.finished_at ? Json(iso_time(*operation.finished_at)) : Json()}};
 }

@@ -28,11 +28,6 @@ constexpr auto kSlow = 20ms;   // then what a thread has taken beside goes back 
 constexpr auto kAhead = 20ms;  // of work the threads are given beforehand
 constexpr std::size_t kMostAhead = 4'000;
 
-const KindPolicy& policy_of(const Claim& claim) {
-  static const KindPolicy kNone{};
-  return claim.kind ? claim.kind->policy : kNone;
-}
-
 milliseconds in_millis(nanoseconds time) { return std::chrono::duration_cast<milliseconds>(time); }
 
 bool ends_unit_well(const Outcome& outcome) {
@@ -48,6 +43,11 @@ bool says_nothing(const core::IntegrationError& error) {
 }
 
 }  // namespace
+
+const KindPolicy& Claim::policy() const {
+  static const KindPolicy kNone{};
+  return kind ? kind->policy : kNone;
+}
 
 milliseconds Claim::timeout() const {
   if (row().timeout) return *row().timeout;
@@ -435,7 +435,7 @@ void Executor::conclude(std::span<Claim* const> claims, std::vector<Ended>& ende
   std::vector<Failure> snoozes;
   for (std::size_t i = 0; i < claims.size(); ++i) {
     const auto& claim = *claims[i];
-    auto verdict = judge.judge(claim.row(), policy_of(claim), ended[i].outcome,
+    auto verdict = judge.judge(claim.row(), claim.policy(), ended[i].outcome,
                                {claim.waited, in_millis(ended[i].ran)});
     if (auto* key = std::get_if<JobKey>(&verdict)) {
       finishes.push_back({*key, {}, {}, {}, {}, {}, {}});

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -33,6 +34,8 @@ constexpr auto kSignalsEvery = 100ms;
 constexpr auto kTickEvery = 25ms;
 constexpr auto kGather = 3ms;
 constexpr auto kSweepEvery = 1h;
+constexpr auto kOperationAgain = 20ms;
+constexpr int kDeathsTold = 10;  // a second
 constexpr auto kSettleAgain = 50ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
 constexpr auto kCrashBackoff = 1s;
@@ -59,6 +62,8 @@ struct Connected {
   std::array<JobWindows, kClasses> readers;
 };
 
+const Outcome kCancelled = Cancel{"cancelled while it ran"};
+
 }  // namespace
 
 class Worker::Loop {
@@ -81,7 +86,8 @@ class Worker::Loop {
   milliseconds idle_time() const;
 
   void collect_ended();
-  void end(Ended& ended);
+  std::string_view end(Ended& ended);
+  void tell_of_death(const JobRow& row, std::string_view how, std::string_view reason);
   void write_results();
   void put_back(const JobRow& row, std::string reason, RunTimes times);
   void over(const JobKey& job);
@@ -101,6 +107,7 @@ class Worker::Loop {
   void apply_signals();
   void begin_operation(std::span<const Signal> signals);
   bool apply_operation();
+  std::optional<JobId> apply_page(JobId after);
   bool cancel(JobId id);
   static void ask_to_stop(Claim& claim);
   void settle_doubts();
@@ -158,9 +165,15 @@ class Worker::Loop {
     };
     std::int64_t id = 0;
     std::map<feed::Slice, Lane> lanes;
-    JobId after = 0;
+    std::optional<JobId> after = 0;  // the next page; nullopt: all were looked at once
+    std::deque<JobId> again;         // where pages begin that missed something
+    core::BootTime again_at{};
+    std::size_t stopping = 0;
   };
   std::optional<Operation> operation_;
+  core::BootTime deaths_since_{};
+  int deaths_told_ = 0;
+  std::size_t deaths_untold_ = 0;
   std::vector<JobKey> doubtful_marks_;  // unique jobs whose journal was in doubt
   std::vector<Ended> ended_;
   std::vector<JobKey> over_;
@@ -336,21 +349,18 @@ void Worker::Loop::collect_ended() {
   if (ended_.empty()) return;
   std::vector<EndedJob> told;
   told.reserve(ended_.size());
-  for (const auto& one : ended_) {
-    const auto name = one.how == Ended::How::kCrashed   ? "crashed"
-                      : one.how == Ended::How::kInDoubt ? "in_doubt"
-                                                        : outcome_name(one.outcome);
-    told.push_back(
-        {one.claim->kind ? std::string_view(one.claim->kind->pattern) : "unknown", name, one.ran});
+  for (auto& one : ended_) {
+    const std::string_view kind = one.claim->kind ? one.claim->kind->pattern : "unknown";
+    told.push_back({kind, end(one), one.ran});
   }
   to_.metrics.jobs_ended(told);
-  for (auto& one : ended_) end(one);
   to_.metrics.jobs_running(claims_.size());
 }
 
-void Worker::Loop::end(Ended& ended) {
+// Returns what the metrics call it.
+std::string_view Worker::Loop::end(Ended& ended) {
   const auto found = claims_.find(ended.claim);
-  if (found == claims_.end()) return;
+  if (found == claims_.end()) return outcome_name(ended.outcome);
   auto claim = std::move(found->second);
   claims_.erase(found);
   const auto& row = claim->row();
@@ -358,38 +368,67 @@ void Worker::Loop::end(Ended& ended) {
   const bool stale = mine == claimed_.end() || mine->second.running != claim.get();
   if (stale) {
     if (ended.how != Ended::How::kRefused) to_.metrics.results_fenced(1);
-    return;
+    return outcome_name(ended.outcome);
   }
   mine->second.running = nullptr;
   scheduler_.ended(row);
   const RunTimes times{claim->waited, std::chrono::duration_cast<milliseconds>(ended.ran)};
-  static const KindPolicy kNone{};
-  const auto& policy = claim->kind ? claim->kind->policy : kNone;
+  const auto& policy = claim->policy();
   switch (ended.how) {
-    case Ended::How::kCommitted: return over(claim->job->key());
-    case Ended::How::kRefused: return refused_.push_back(std::move(claim));
+    case Ended::How::kCommitted: over(claim->job->key()); return outcome_name(ended.outcome);
+    case Ended::How::kRefused:
+      refused_.push_back(std::move(claim));
+      return outcome_name(ended.outcome);
     case Ended::How::kInDoubt: {
       if (claim->cancelled) break;
       const auto* retry = std::get_if<Retry>(&ended.outcome);
-      return put_back(row, retry ? retry->reason : "in doubt", times);
+      put_back(row, retry ? retry->reason : "in doubt", times);
+      return "in_doubt";
     }
     case Ended::How::kCrashed: {
       if (claim->cancelled) break;
       const auto* retry = std::get_if<Retry>(&ended.outcome);
-      return finisher_.add_crash({claim->job->key(), row.attempts,
-                                  judge_.backoff(policy, row.crashes + 1), AfterFailure::kWaiting,
-                                  clean_text(retry ? retry->reason : "its process died"),
-                                  times.ran});
+      const auto reason = clean_text(retry ? retry->reason : "its process died");
+      if (row.crashes + 1 >= options_.quarantine_after) tell_of_death(row, "quarantined", reason);
+      finisher_.add_crash({claim->job->key(), row.attempts, judge_.backoff(policy, row.crashes + 1),
+                           AfterFailure::kWaiting, reason, times.ran});
+      return "crashed";
     }
     case Ended::How::kJudged: break;
   }
   if (claim->cancelled && !std::holds_alternative<Done>(ended.outcome)) {
-    ended.outcome = Cancel{"cancelled while it ran"};
+    ended.outcome = kCancelled;
   } else if (stopping && !std::holds_alternative<Done>(ended.outcome) &&
              claim->stop.stop_requested()) {
     ended.outcome = Snooze{0ms};  // asked to stop by the end of the process: not its fault
   }
-  finisher_.add(judge_.judge(row, policy, ended.outcome, times));
+  auto verdict = judge_.judge(row, policy, ended.outcome, times);
+  const auto* failure = std::get_if<Failure>(&verdict);
+  const bool dies = failure && failure->then == AfterFailure::kDead;
+  if (dies) tell_of_death(row, "dead", failure->error.value_or(""));
+  finisher_.add(std::move(verdict));
+  return dies ? "dead" : outcome_name(ended.outcome);
+}
+
+// Few of many: when everything dies, the log must not be what stops the worker.
+void Worker::Loop::tell_of_death(const JobRow& row, std::string_view how, std::string_view reason) {
+  const auto now = to_.clock.now();
+  if (now - deaths_since_ >= 1s) {
+    if (deaths_untold_ > 0) to_.log.warn("more jobs died", {{"jobs", deaths_untold_}});
+    deaths_since_ = now;
+    deaths_told_ = 0;
+    deaths_untold_ = 0;
+  }
+  if (deaths_told_ == kDeathsTold) {
+    ++deaths_untold_;
+    return;
+  }
+  ++deaths_told_;
+  to_.log.warn("job died", {{"job", row.at.id},
+                            {"kind", row.kind},
+                            {"queue", row.queue},
+                            {"state", how},
+                            {"reason", reason}});
 }
 
 void Worker::Loop::put_back(const JobRow& row, std::string reason, RunTimes times) {
@@ -434,7 +473,10 @@ void Worker::Loop::write_results() {
   const auto still = connected_->session.jobs->still(keys);
   for (const auto& claim : std::exchange(refused_, {})) {
     const auto key = claim->job->key();
-    if (std::find(still.begin(), still.end(), key.id) != still.end()) {
+    const bool ours = std::find(still.begin(), still.end(), key.id) != still.end();
+    if (ours && claim->cancelled) {
+      finisher_.add(judge_.judge(claim->row(), claim->policy(), kCancelled, {claim->waited, {}}));
+    } else if (ours) {
       put_back(claim->row(), "its row was locked by somebody else", {});
     } else {
       to_.metrics.results_fenced(1);
@@ -722,7 +764,7 @@ void Worker::Loop::begin_operation(std::span<const Signal> signals) {
   if (operation_) return;
   for (const auto& signal : signals) {
     if (signal.kind != SignalKind::kOperation) continue;
-    if (!operation_) operation_.emplace(Operation{signal.subject, {}, 0});
+    if (!operation_) operation_.emplace().id = signal.subject;
     const auto* lane = lanes_.find(signal.lane);
     if (!lane || signal.subject != operation_->id) continue;
     operation_->lanes[signal.lane] = {lane->row.epoch, signal.id};
@@ -730,7 +772,8 @@ void Worker::Loop::begin_operation(std::span<const Signal> signals) {
 }
 
 // A page a turn, so that everything else goes on. No job starts between the change of its row and
-// its removal here: one thread does both.
+// its removal here: one thread does both. What is just ending, or locked by somebody, is looked at
+// again until it is not.
 bool Worker::Loop::apply_operation() {
   if (!operation_) return false;
   // Whoever holds a lost lane now begins anew.
@@ -743,24 +786,45 @@ bool Worker::Loop::apply_operation() {
     return false;
   }
   auto& jobs = *connected_->session.jobs;
+  if (operation_->after) {
+    operation_->after = apply_page(*operation_->after);
+    operation_->again_at = to_.clock.now() + kOperationAgain;
+    return true;
+  }
+  if (!operation_->again.empty()) {
+    if (to_.clock.now() < operation_->again_at) return false;
+    const auto after = operation_->again.front();
+    operation_->again.pop_front();
+    (void)apply_page(after);
+    operation_->again_at = to_.clock.now() + kOperationAgain;
+    return true;
+  }
+  for (const auto& [slice, asked] : operation_->lanes) {
+    jobs.operation_lane_done(operation_->id, asked.signal, std::exchange(operation_->stopping, 0));
+  }
+  operation_.reset();
+  return true;
+}
+
+// Returns after which job the next page begins; nullopt: there is none.
+std::optional<JobId> Worker::Loop::apply_page(JobId after) {
   std::vector<feed::Lease> leases;
   std::vector<JobId> held;
   for (const auto& [slice, asked] : operation_->lanes) {
     leases.push_back({slice, asked.epoch});
     for (const auto& [id, token] : lanes_.find(slice)->open) held.push_back(id);
   }
-  const auto page = jobs.apply_operation(operation_->id, leases, operation_->after, held);
+  const auto page = connected_->session.jobs->apply_operation(operation_->id, leases, after, held);
   for (const auto id : page.changed) (void)scheduler_.remove(id);
-  for (const auto id : page.running) (void)cancel(id);
-  if (page.last_id) {
-    operation_->after = *page.last_id;
-    return true;
+  bool missed = page.missed;
+  for (const auto id : page.running) {
+    const auto claimed = claimed_.find(id);
+    const auto* claim = claimed == claimed_.end() ? nullptr : claimed->second.running;
+    if (claim && !claim->cancelled) ++operation_->stopping;
+    missed |= !cancel(id);
   }
-  for (const auto& [slice, asked] : operation_->lanes) {
-    jobs.operation_lane_done(operation_->id, asked.signal);
-  }
-  operation_.reset();
-  return true;
+  if (missed) operation_->again.push_back(after);
+  return page.last_id;
 }
 
 bool Worker::Loop::take_rows(const JobRows& rows, ReadBatch* batch) {

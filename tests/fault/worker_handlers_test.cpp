@@ -44,6 +44,45 @@ TEST(WorkerHandlers, OneThatThrowsIsRetriedThenDeadWithItsReason) {
   EXPECT_EQ(world.number("SELECT attempts FROM relevo.job_history WHERE kind = 'snooze_once'"), 1);
 }
 
+TEST(WorkerHandlers, ThatFailAllTheTimeAreCancelledToTheLastJob) {
+  JobWorld world;
+  auto connection = world.connect();
+  const auto failing =
+      "SELECT relevo.enqueue('fail_until', '{\"attempt\": 1000}', max_attempts => "
+      "1000) FROM generate_series(1, 3000)";
+  connection.exec(failing);
+  auto one = world.worker("one");
+  auto two = world.worker("two");
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(eventually(20s, [&] {
+      return connection.number("SELECT count(*) FROM relevo.job WHERE attempts > 0") > 300;
+    })) << one->standard_error();
+    const auto newest = connection.number("SELECT max(id) FROM relevo.job");
+    const auto operation =
+        connection.value("SELECT relevo.start_operation('cancel', '{\"kind\": \"fail_until\"}')");
+    connection.exec(failing);  // not meant by it
+    ASSERT_TRUE(eventually(40s, [&] {
+      return connection.value(
+                 "SELECT finished_at IS NOT NULL FROM relevo.job_operation WHERE id = "
+                 "$1::bigint",
+                 {operation}) == "t";
+    }));
+    // What it asked to stop may still be on its way.
+    EXPECT_TRUE(eventually(10s,
+                           [&] {
+                             return connection.number(
+                                        "SELECT count(*) FROM relevo.job WHERE id <= $1::bigint",
+                                        {std::to_string(newest)}) == 0;
+                           }))
+        << connection.number("SELECT count(*) FROM relevo.job WHERE id <= $1::bigint",
+                             {std::to_string(newest)})
+        << " jobs are left";
+    EXPECT_EQ(connection.number("SELECT count(*) FROM relevo.job WHERE id > $1::bigint",
+                                {std::to_string(newest)}),
+              3000);
+  }
+}
+
 TEST(WorkerHandlers, OneThatKillsItsProcessIsQuarantinedAndHarmsNoOther) {
   JobWorld world;
   world.connect().exec(

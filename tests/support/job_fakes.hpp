@@ -54,6 +54,7 @@ class FakeJobs {
     std::string kind;
     int lanes_left = 0;
     int changed = 0;
+    int stopping = 0;
   };
 
   // lanes: a power of two.
@@ -644,6 +645,11 @@ class FakeJobs {
           page.last_id = at->first;
           auto& row = at->second;
           const bool wanted = !jobs_.fenced(lanes, row) && row.kind == operation.kind;
+          if (wanted && jobs_.locked_.contains(at->first)) {
+            page.missed = true;
+            ++at;
+            continue;
+          }
           const bool flies =
               row.state == 1 || std::find(held.begin(), held.end(), at->first) != held.end();
           if (wanted && operation.cancels && flies) page.running.push_back(at->first);
@@ -666,12 +672,14 @@ class FakeJobs {
         return page;
       });
     }
-    void operation_lane_done(std::int64_t id, std::int64_t signal) override {
+    void operation_lane_done(std::int64_t id, std::int64_t signal, std::size_t stopping) override {
       jobs_.call([&] {
         const auto found = jobs_.signal(signal);
         if (found == jobs_.signals_.end()) return;
         jobs_.signals_.erase(found);
-        --jobs_.operations_.at(static_cast<std::size_t>(id)).lanes_left;
+        auto& operation = jobs_.operations_.at(static_cast<std::size_t>(id));
+        --operation.lanes_left;
+        operation.stopping += static_cast<int>(stopping);
       });
     }
     std::vector<worker::Tokens> take_tokens(std::span<const std::string> keys,

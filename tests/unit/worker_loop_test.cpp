@@ -455,6 +455,7 @@ TEST(WorkerLoop, CancelsAllThatWaitAndAsksWhatRunsToStop) {
   ASSERT_TRUE(eventually(
       20s, [&] { return w.jobs.operation(id).lanes_left == 0; }, 2ms));
   EXPECT_EQ(w.jobs.operation(id).changed, 25);
+  EXPECT_EQ(w.jobs.operation(id).stopping, 1);
   // The one that ran has ended cancelled; nothing else is left but the other kind.
   ASSERT_TRUE(eventually(
       20s, [&] { return w.jobs.rows().size() == 1; }, 2ms));
@@ -464,6 +465,23 @@ TEST(WorkerLoop, CancelsAllThatWaitAndAsksWhatRunsToStop) {
       20s, [&] { return w.jobs.rows().empty(); }, 2ms));
   for (const auto job : waiting) EXPECT_EQ(w.runs.of(job), 0) << "job " << job;
   EXPECT_EQ(w.runs.of(other), 1);
+}
+
+TEST(WorkerLoop, CancelsWhatSomebodyHadLockedOnceItIsFree) {
+  Paused w;
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  const auto locked = w.put("count", "still");
+  const auto free = w.put("count", "still");
+  w.jobs.lock(locked);
+  const auto id = w.jobs.operate(true, "count");
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.operation(id).changed == 1; }, 2ms));
+  EXPECT_GT(w.jobs.operation(id).lanes_left, 0) << "it is told to be over";
+  w.jobs.unlock(locked);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.operation(id).lanes_left == 0; }, 2ms));
+  EXPECT_TRUE(w.jobs.rows().empty());
+  for (const auto job : {locked, free}) EXPECT_EQ(w.runs.of(job), 0) << "job " << job;
 }
 
 TEST(WorkerLoop, RetriesTheDeadAndWhatWaitsForItsTime) {

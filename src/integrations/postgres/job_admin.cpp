@@ -84,8 +84,8 @@ std::vector<JobOperation> operations_of(const Result& result) {
   std::vector<JobOperation> operations;
   for (int i = 0; i < result.rows(); ++i) {
     operations.push_back({result.int8(i, 0), result.string(i, 1), result.string(i, 2),
-                          result.time(i, 3), result.int8(i, 4), result.int4(i, 5),
-                          optional_time(result, i, 6)});
+                          result.time(i, 3), result.int8(i, 4), result.int8(i, 5),
+                          result.int4(i, 6), optional_time(result, i, 7)});
   }
   return operations;
 }

@@ -685,11 +685,14 @@ worker::OperationPage JobReader::apply_operation(std::int64_t operation,
   if (!result.is_null(0, 0)) page.last_id = result.int8(0, 0);
   if (!result.is_null(0, 1)) page.changed = numbers_of<JobId>(result.text(0, 1));
   if (!result.is_null(0, 2)) page.running = numbers_of<JobId>(result.text(0, 2));
+  page.missed = !result.is_null(0, 3) && result.int4(0, 3) > 0;
   return page;
 }
 
-void JobReader::operation_lane_done(std::int64_t operation, std::int64_t signal) {
-  connection_->run(statements::kJobOperationLaneDone, Params().add(operation).add(signal));
+void JobReader::operation_lane_done(std::int64_t operation, std::int64_t signal,
+                                    std::size_t stopping) {
+  connection_->run(statements::kJobOperationLaneDone,
+                   Params().add(operation).add(signal).add(static_cast<std::int64_t>(stopping)));
 }
 
 std::vector<worker::Tokens> JobReader::take_tokens(std::span<const std::string> keys,

@@ -103,7 +103,7 @@ BEGIN
       last := r ->> 'last_id';
       INSERT INTO applied VALUES (l, last, cardinality((r ->> 'changed_text')::bigint[]), (r ->> 'running_text')::bigint[]);
     END LOOP;
-    EXECUTE format('EXECUTE job_operation_lane_done(%s, %s)', op, (SELECT s.id FROM relevo.job_signal s WHERE s.operation = op AND s.lane = l));
+    EXECUTE format('EXECUTE job_operation_lane_done(%s, %s, 0)', op, (SELECT s.id FROM relevo.job_signal s WHERE s.operation = op AND s.lane = l));
   END LOOP;
 END $$;
 -- three are in flight: two plain ones and the marked one; a unique one that has no mark has not started

@@ -67,7 +67,7 @@ INSERT INTO call (name, arguments) VALUES
   ('job_finish', $$('{1}', '{0}')$$), ('job_finish_full', $$('{1}', '{0}', '{completed}', '{1}', '{NULL}', 'w', '{1}', '{1}', '{NULL}')$$),
   ('job_fail', $$('{1}', '{0}', '{1}', '{1000}', '{0}', '{no}', 'w', '{1}')$$), ('job_crashed', $$('{1}', '{0}', 3, '{1000}', '{no}', 'w', '{1}')$$), ('job_still', $$('{1}', '{0}')$$),
   ('job_signals', $$('{0}')$$), ('job_signals_done', $$('{1}')$$), ('job_cancel_waiting', $$('{0}', '{1}', '{1}', '{0}', 'no')$$), ('job_retry_now', $$('{0}', '{1}', '{1}')$$),
-  ('job_apply_operation', $$(1, '{0}', '{1}', 0, 100, '{}')$$), ('job_operation_lane_done', '(1, 1)'),
+  ('job_apply_operation', $$(1, '{0}', '{1}', 0, 100, '{}')$$), ('job_operation_lane_done', '(1, 1, 0)'),
   ('job_sweep', $$(0, ARRAY[pg_current_snapshot(), pg_current_snapshot(), pg_current_snapshot()], ARRAY[now(), now(), now()], '{0,0,0}', 15, '{0,1}')$$),
   ('job_sweep_fix', $$('{0}', '{1}', '{1}', '{0}')$$), ('take_tokens', $$('{r}', '{1}')$$), ('queue_states', ''), ('tenant_weights', ''), ('queue_figures', ''),
   ('job_list', $$('{}', 0, 10)$$), ('job_show', '(1)'), ('job_cancel', '(1, NULL)'), ('job_retry', '(1)'), ('job_redrive', $$('{1}')$$), ('job_discard', $$('{1}')$$),
@@ -132,7 +132,7 @@ EXECUTE job_cancel_waiting(:'lanes', :'epochs', ARRAY[:g]::bigint[], '{0}', 'no'
 SELECT relevo.start_operation('cancel', '{"kind": "lost"}') AS op \gset
 EXECUTE job_apply_operation(:op, '{0}', ARRAY[:n]::bigint[], 0, 100, '{}') \g /dev/null
 SELECT s.id AS signal FROM relevo.job_signal s WHERE s.operation = :op AND s.lane = 0 \gset
-EXECUTE job_operation_lane_done(:op, :signal) \g /dev/null
+EXECUTE job_operation_lane_done(:op, :signal, 0) \g /dev/null
 EXECUTE schedule_put('t', 'k', NULL, 60000, NULL, 'UTC', 'default', '{}', 0, '{}', 'once', 100, 'config') \g /dev/null
 EXECUTE schedule_fire('t', NULL, NULL, '{2026-11-22Z}') \gset fired_
 SELECT assert.that(:done_id = :a AND :cancelled_id = :g AND :settled_ver > :v AND :fired_jobs = 1 AND (SELECT count(*) FROM relevo.unique_hold) = 1 AND (SELECT count(*) FROM relevo.job WHERE kind = 'then') >= 1

@@ -19,3 +19,5 @@ SELECT h.job_id, h.outcome, h.queue, h.kind, h.priority, NULL, h.attempts, h.cra
                                              'ran_ms', round(extract(epoch FROM a.ran) * 1000), 'error', a.error) ORDER BY a.at)
          FROM relevo.job_attempt a WHERE a.job_id = h.job_id) END
 FROM relevo.job_history h;
+
+UPDATE relevo.schema SET version = 14;

@@ -262,14 +262,15 @@ SELECT r.id FROM relevo.retry_waiting($1::smallint[], $2::bigint[], $3::bigint[]
 
 -- name: job_apply_operation
 -- $1 operation, $2 lanes, $3 epochs, $4 id after which to go on (0 at first), $5 rows to look at, $6 ids the holder has in flight.
-SELECT a.last_id, a.changed::text AS changed_text, a.running::text AS running_text
+SELECT a.last_id, a.changed::text AS changed_text, a.running::text AS running_text, a.missed
 FROM relevo.apply_operation($1::bigint, $2::smallint[], $3::bigint[], $4::bigint, $5::int, $6::bigint[]) a;
 
 -- name: job_operation_lane_done
--- $1 operation, $2 its signal to one lane: goes with it, so that a lane that is done twice counts once.
+-- $1 operation, $2 its signal to one lane: goes with it, so that a lane that is done twice counts once; $3 running jobs that were asked to stop.
 WITH done AS (DELETE FROM relevo.job_signal s WHERE s.id = $2::bigint RETURNING s.id)
 UPDATE relevo.job_operation o
-SET lanes_left = greatest(0, o.lanes_left - 1), finished_at = CASE WHEN o.lanes_left <= 1 THEN coalesce(o.finished_at, clock_timestamp()) END
+SET lanes_left = greatest(0, o.lanes_left - 1), stopping = o.stopping + $3::bigint,
+    finished_at = CASE WHEN o.lanes_left <= 1 THEN coalesce(o.finished_at, clock_timestamp()) END
 FROM done WHERE o.id = $1::bigint RETURNING o.lanes_left;
 
 -- name: job_sweep
@@ -493,12 +494,12 @@ SELECT relevo.start_operation($1::text, $2::jsonb) AS operation;
 
 -- name: job_operations
 -- For people. $1 limit, newest first.
-SELECT o.id, o.what, o.filter::text AS filter_text, o.requested_at, o.changed, o.lanes_left, o.finished_at
+SELECT o.id, o.what, o.filter::text AS filter_text, o.requested_at, o.changed, o.stopping, o.lanes_left, o.finished_at
 FROM relevo.job_operation o ORDER BY o.id DESC LIMIT $1::int;
 
 -- name: job_operation
 -- For people. $1 id.
-SELECT o.id, o.what, o.filter::text AS filter_text, o.requested_at, o.changed, o.lanes_left, o.finished_at
+SELECT o.id, o.what, o.filter::text AS filter_text, o.requested_at, o.changed, o.stopping, o.lanes_left, o.finished_at
 FROM relevo.job_operation o WHERE o.id = $1::bigint;
 
 -- name: job_pause

@@ -37,6 +37,7 @@ struct Claim {
   bool expired = false;    // its time had passed before it could start
 
   const JobRow& row() const { return job->row(); }
+  const KindPolicy& policy() const;  // the default one where there is no handler
   std::chrono::milliseconds timeout() const;
 };
 

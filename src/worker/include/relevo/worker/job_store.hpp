@@ -120,6 +120,7 @@ struct OperationPage {
   std::optional<JobId> last_id;  // nullopt: the end
   std::vector<JobId> changed;    // what was read of them is stale
   std::vector<JobId> running;    // matching jobs the holder must stop itself
+  bool missed = false;           // somebody has matching jobs locked: the page is to be done again
 };
 
 struct Tokens {
@@ -172,8 +173,10 @@ class JobReader {
   // Throws core::IntegrationError when one of the lanes is lost.
   virtual OperationPage apply_operation(std::int64_t operation, std::span<const feed::Lease> lanes,
                                         JobId after, std::span<const JobId> held) = 0;
-  // With its signal, so that a lane counts once.
-  virtual void operation_lane_done(std::int64_t operation, std::int64_t signal) = 0;
+  // With its signal, so that a lane counts once. stopping: running jobs that were asked to stop and
+  // not told of before.
+  virtual void operation_lane_done(std::int64_t operation, std::int64_t signal,
+                                   std::size_t stopping) = 0;
 
   virtual std::vector<Tokens> take_tokens(std::span<const std::string> keys,
                                           std::span<const int> wanted) = 0;

@@ -76,6 +76,7 @@ struct JobOperation {
   std::string filter;  // JSON
   core::WallTime requested_at;
   std::int64_t changed = 0;
+  std::int64_t stopping = 0;  // running jobs that were asked to stop
   int lanes_left = 0;
   std::optional<core::WallTime> finished_at;
 };

@@ -100,7 +100,8 @@ class JobReader final : public worker::JobReader {
   worker::OperationPage apply_operation(std::int64_t operation, std::span<const feed::Lease> lanes,
                                         worker::JobId after,
                                         std::span<const worker::JobId> held) override;
-  void operation_lane_done(std::int64_t operation, std::int64_t signal) override;
+  void operation_lane_done(std::int64_t operation, std::int64_t signal,
+                           std::size_t stopping) override;
   std::vector<worker::Tokens> take_tokens(std::span<const std::string> keys,
                                           std::span<const int> wanted) override;
   SweepPage sweep(worker::JobId after, const SweepBounds& bounds,

@@ -40,9 +40,13 @@ Certificate certificate_for(EVP_PKEY* key, const char* names) {
   return certificate;
 }
 
+// No pointer to std::fclose: its type carries attributes, which a template argument would lose.
+struct Close {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
 void write(X509* certificate, const std::string& path) {
-  const std::unique_ptr<std::FILE, decltype(&std::fclose)> file(std::fopen(path.c_str(), "w"),
-                                                                &std::fclose);
+  const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "w"));
   require(file && PEM_write_X509(file.get(), certificate) == 1, "write the certificate");
 }
 

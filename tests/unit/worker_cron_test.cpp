@@ -352,7 +352,7 @@ TEST(TimeZone, NamesTheNearestWhenThereIsNoneOfThatName) {
   EXPECT_THAT(problem("Mars/Olympus_Mons"), HasSubstr("give an IANA name"));
   EXPECT_THAT(problem(""), HasSubstr("give an IANA name"));
   EXPECT_THAT(problem("../../etc/passwd"), HasSubstr("there is none"));
-  EXPECT_EQ(problem("US/Eastern"), "no error");
+  EXPECT_EQ(problem("Europe/Belfast"), "no error");
   EXPECT_EQ(problem("Etc/GMT+3"), "no error");
 }
 

@@ -130,6 +130,11 @@ class World {
   explicit World(std::chrono::milliseconds gather_for = 0ms) : gather(gather_for) {}
 
   const std::chrono::milliseconds gather;
+  Table table;
+  CountingMetrics metrics;
+  test::QuietLog log;
+  test::FakeClock clock;
+  std::vector<JobKey> over;
   Finisher finisher{[this]() -> std::unique_ptr<ResultWriter> {
                       if (table.away > 0) {
                         --table.away;
@@ -143,11 +148,6 @@ class World {
                     metrics,
                     log,
                     clock};
-  Table table;
-  CountingMetrics metrics;
-  test::QuietLog log;
-  test::FakeClock clock;
-  std::vector<JobKey> over;
 
   JobKey job(JobId id) {
     table.rows[id] = 1;

@@ -75,7 +75,7 @@ void set_map(const Key& key, const std::string& text, const std::string& where, 
     }
     const std::string name = entry.substr(0, equals);
     if (!map.emplace(name, entry.substr(equals + 1)).second) {
-      return draft.refuse(key.path, where, quoted(name) + " is given twice");
+      return draft.refuse(key.path, where, in_quotes(name) + " is given twice");
     }
   }
   draft.set(key, map, where);
@@ -124,7 +124,7 @@ void read_environment(const Environment& environment, Draft& draft) {
       }
       TextFile content = read_text_file(value);
       if (!content.error.empty()) {
-        draft.refuse(key.path, name, quoted(value) + " cannot be read: " + content.error);
+        draft.refuse(key.path, name, in_quotes(value) + " cannot be read: " + content.error);
         continue;
       }
       set_from_text(key, without_line_end(std::move(content.text)), name, draft);

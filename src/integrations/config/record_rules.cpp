@@ -94,14 +94,14 @@ class RecordChecker {
       const bool last = name == *(known.end() - 1);
       names += (names.empty() ? "" : last ? " or " : ", ") + std::string(name);
     }
-    broken({field}, "must be " + names + ", is " + quoted(value));
+    broken({field}, "must be " + names + ", is " + in_quotes(value));
   }
 
   void once(std::string_view field, const std::string& value) {
     const auto [first, is_new] =
         seen_.try_emplace(std::string(field) + "\n" + value, entry_ + "." + std::string(field));
     if (!is_new && !value.empty()) {
-      broken({field}, quoted(value) + " is also that of " + first->second);
+      broken({field}, in_quotes(value) + " is also that of " + first->second);
     }
   }
 
@@ -150,7 +150,7 @@ class RecordChecker {
     }
     within<milliseconds>("every", schedule.every, 1s, kYear);
     if (!schedule.at.empty() && !is_rfc3339(schedule.at)) {
-      broken({"at"}, "must be a time such as 2027-01-31T08:00:00Z, is " + quoted(schedule.at));
+      broken({"at"}, "must be a time such as 2027-01-31T08:00:00Z, is " + in_quotes(schedule.at));
     }
     require("time_zone", no_name(schedule.time_zone));
     require("kind", no_kind(schedule.kind));
@@ -178,7 +178,7 @@ class RecordChecker {
     std::set<std::string> types;
     for (const auto& type : subscription.types) {
       require("types", no_name(type));
-      if (!types.insert(type).second) broken({"types"}, quoted(type) + " is given twice");
+      if (!types.insert(type).second) broken({"types"}, in_quotes(type) + " is given twice");
     }
     require("concurrency", out_of_range(subscription.concurrency, 1, 256));
     require("batch_size", out_of_range(subscription.batch_size, 1, 10'000));
@@ -199,7 +199,7 @@ class RecordChecker {
     const auto [first, is_new] = groups_.try_emplace(group, entry_);
     const bool same_name = seen_.at("name\n" + name) != entry_ + ".name";
     if (!is_new && !name.empty() && !same_name) {
-      broken({"group", "name"}, quoted(group) + " is also the group of " + first->second);
+      broken({"group", "name"}, in_quotes(group) + " is also the group of " + first->second);
     }
   }
 
@@ -208,7 +208,7 @@ class RecordChecker {
     std::set<std::string> topics;
     for (const auto& topic : subscription.topics) {
       require("topics", no_topic(topic));
-      if (!topics.insert(topic).second) broken({"topics"}, quoted(topic) + " is given twice");
+      if (!topics.insert(topic).second) broken({"topics"}, in_quotes(topic) + " is given twice");
     }
     const std::string& dead = subscription.dead_letter_topic;
     if (dead.empty()) return;

@@ -91,7 +91,7 @@ class Checker {
       if (is_one_of(role, {"relay", "worker", "consumer", "scheduler"})) continue;
       const bool announced = is_one_of(role, {"webhooks", "admin"});
       broken("roles", announced ? "role \"" + role + "\" is not in this version"
-                                : "unknown role " + quoted(role) +
+                                : "unknown role " + in_quotes(role) +
                                       "; known: relay, worker, consumer, scheduler");
     }
   }
@@ -132,7 +132,7 @@ class Checker {
   void kafka_properties() {
     const auto check_name = [this](const std::string& key, const std::string& name) {
       if (name.empty() || !std::all_of(name.begin(), name.end(), is_name_character)) {
-        broken(key, quoted(name) + " is not the name of a librdkafka property");
+        broken(key, in_quotes(name) + " is not the name of a librdkafka property");
       } else if (const auto reason = refusal_of_property(name); !reason.empty()) {
         broken(key, name + " cannot be set: " + std::string(reason));
       }
@@ -140,10 +140,10 @@ class Checker {
     for (const auto& [name, value] : config_.kafka.properties) check_name("kafka.properties", name);
     for (const auto& [name, path] : config_.kafka.property_files) {
       check_name("kafka.property_files", name);
-      if (path.empty()) broken("kafka.property_files", quoted(name) + " names no file");
+      if (path.empty()) broken("kafka.property_files", in_quotes(name) + " names no file");
       if (config_.kafka.properties.contains(name)) {
         broken_.push_back({{"kafka.property_files", "kafka.properties"},
-                           quoted(name) + " is in kafka.properties too; set it in one of them"});
+                           in_quotes(name) + " is in kafka.properties too; set it in one of them"});
       }
     }
   }
@@ -154,7 +154,7 @@ class Checker {
       broken("relay.delivery", "\"exactly_once\" is not in this version; use at_least_once");
     } else if (relay.delivery != "at_least_once") {
       broken("relay.delivery",
-             "unknown guarantee " + quoted(relay.delivery) + "; known: at_least_once");
+             "unknown guarantee " + in_quotes(relay.delivery) + "; known: at_least_once");
     }
     if (relay.shards < 1 || relay.shards > 256 ||
         !std::has_single_bit(static_cast<unsigned>(relay.shards))) {
@@ -200,7 +200,7 @@ class Checker {
     std::string_view rest = config_.relay.topic;
     if (rest.empty()) return broken("relay.topic", "must not be empty");
     if (rest == "." || rest == "..")
-      return broken("relay.topic", "Kafka has no topic " + quoted(rest));
+      return broken("relay.topic", "Kafka has no topic " + in_quotes(rest));
     std::size_t fixed = 0;
     while (!rest.empty()) {
       if (rest.front() == '{') {
@@ -208,7 +208,7 @@ class Checker {
         if (end == std::string_view::npos) return broken("relay.topic", "a { is not closed");
         const std::string_view placeholder = rest.substr(0, end + 1);
         if (!is_one_of(placeholder, {"{aggregate_type}", "{event_type}", "{tenant}"})) {
-          return broken("relay.topic", "unknown placeholder " + quoted(placeholder) +
+          return broken("relay.topic", "unknown placeholder " + in_quotes(placeholder) +
                                            "; known: {aggregate_type}, {event_type}, {tenant}");
         }
         rest.remove_prefix(placeholder.size());
@@ -240,14 +240,14 @@ class Checker {
 
   void outside() {
     if (!config_.http.listen.empty() && !parse_listen_address(config_.http.listen)) {
-      broken("http.listen",
-             "must be host:port, as in 0.0.0.0:9464 or [::1]:0, is " + quoted(config_.http.listen));
+      broken("http.listen", "must be host:port, as in 0.0.0.0:9464 or [::1]:0, is " +
+                                in_quotes(config_.http.listen));
     }
     if (!is_one_of(config_.log.level, {"debug", "info", "warn", "error"})) {
-      broken("log.level", "must be debug, info, warn or error, is " + quoted(config_.log.level));
+      broken("log.level", "must be debug, info, warn or error, is " + in_quotes(config_.log.level));
     }
     if (!is_one_of(config_.log.format, {"auto", "json", "text"})) {
-      broken("log.format", "must be auto, json or text, is " + quoted(config_.log.format));
+      broken("log.format", "must be auto, json or text, is " + in_quotes(config_.log.format));
     }
     within("shutdown.grace", config_.shutdown.grace, 1s, 1h);
   }

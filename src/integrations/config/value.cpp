@@ -40,10 +40,11 @@ Complaint read_integer(const Raw& raw, Integer& target) {
   const char* const end = text->data() + text->size();
   const auto [stop, error] = std::from_chars(text->data(), end, value);
   if (error == std::errc::result_out_of_range && stop == end) {
-    return quoted(*text) + " is out of range; at most " +
+    return in_quotes(*text) + " is out of range; at most " +
            std::to_string(std::numeric_limits<Integer>::max());
   }
-  if (error != std::errc() || stop != end) return "expected a whole number, found " + quoted(*text);
+  if (error != std::errc() || stop != end)
+    return "expected a whole number, found " + in_quotes(*text);
   target = value;
   return std::nullopt;
 }
@@ -73,7 +74,7 @@ Complaint read(const Raw& raw, bool& target) {
   } else if (*text == "false" || *text == "off" || *text == "no") {
     target = false;
   } else {
-    return "expected true or false, found " + quoted(*text);
+    return "expected true or false, found " + in_quotes(*text);
   }
   return std::nullopt;
 }
@@ -88,22 +89,22 @@ Complaint read(const Raw& raw, milliseconds& target) {
   std::int64_t number = 0;
   const char* const end = text->data() + text->size();
   const auto [stop, error] = std::from_chars(text->data(), end, number);
-  if (error == std::errc::result_out_of_range) return quoted(*text) + " is out of range";
-  if (error != std::errc()) return "expected a duration such as 250ms, found " + quoted(*text);
+  if (error == std::errc::result_out_of_range) return in_quotes(*text) + " is out of range";
+  if (error != std::errc()) return "expected a duration such as 250ms, found " + in_quotes(*text);
   const std::string_view unit(stop, static_cast<std::size_t>(end - stop));
   if (unit.empty()) return *text + " has no unit; " + std::string(kUnitHint);
   for (const Unit& known : kUnits) {
     if (unit != known.name) continue;
-    if (number < 0) return quoted(*text) + " is negative";
+    if (number < 0) return in_quotes(*text) + " is negative";
     if (number > std::numeric_limits<std::int32_t>::max() * std::int64_t{1'000} / known.in_ms) {
-      return quoted(*text) + " is out of range";
+      return in_quotes(*text) + " is out of range";
     }
     target = milliseconds(number * known.in_ms);
     return std::nullopt;
   }
   if (unit.starts_with('.'))
-    return quoted(*text) + " is not whole; write it in a smaller unit, as in 1500ms";
-  return quoted(*text) + " has no known unit; " + std::string(kUnitHint);
+    return in_quotes(*text) + " is not whole; write it in a smaller unit, as in 1500ms";
+  return in_quotes(*text) + " has no known unit; " + std::string(kUnitHint);
 }
 
 Complaint read(const Raw& raw, List& target) {
@@ -144,7 +145,7 @@ std::string without_value(Shape shape) {
   return message;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t kLongest = 40;
   std::string out = "\"";
   for (const char c : text.substr(0, kLongest)) {

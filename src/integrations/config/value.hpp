@@ -66,6 +66,6 @@ std::string to_text(
 std::string without_value(Shape shape);
 
 // Text of a complaint about a value: quoted, cut, without control characters.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace relevo::config

@@ -35,9 +35,9 @@ Complaint out_of_range(std::int64_t value, std::int64_t least, std::int64_t most
 Complaint no_topic(std::string_view name) {
   constexpr std::size_t kKafkaLimit = 249;
   if (name.empty()) return "a topic needs a name";
-  if (name == "." || name == "..") return "Kafka has no topic " + quoted(name);
+  if (name == "." || name == "..") return "Kafka has no topic " + in_quotes(name);
   if (!std::all_of(name.begin(), name.end(), is_name_character)) {
-    return "a topic holds letters, digits, '.', '_' and '-' only, not " + quoted(name);
+    return "a topic holds letters, digits, '.', '_' and '-' only, not " + in_quotes(name);
   }
   if (name.size() > kKafkaLimit) return "longer than Kafka's 249 characters";
   return std::nullopt;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <new>
 #include <regex>
+#include <system_error>
 #include <utility>
 
 #include "relevo/core/error.hpp"
@@ -303,7 +304,9 @@ Connection::Connection(const ConnectOptions& options)
   }
   keywords.push_back(nullptr);
   values.push_back(nullptr);
+  errno = 0;
   connection_.reset(PQconnectStartParams(keywords.data(), values.data(), 0));
+  int error = errno;
   if (!connection_) throw std::bad_alloc();
   PQsetErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);
   deadline_ = core::BootClock::now() + options.connect_timeout;
@@ -311,9 +314,12 @@ Connection::Connection(const ConnectOptions& options)
     if (state == PGRES_POLLING_OK || state == PGRES_POLLING_FAILED) break;
     wait(state == PGRES_POLLING_WRITING);
     state = PQconnectPoll(connection_.get());
+    error = errno;
   }
   if (PQstatus(connection_.get()) != CONNECTION_OK) {
-    const auto message = without_location(one_line(PQerrorMessage(connection_.get())));
+    auto message = without_location(one_line(PQerrorMessage(connection_.get())));
+    // libpq 17 says nothing when the last of the addresses got no socket.
+    if (message.empty()) message = std::generic_category().message(error);
     throw IntegrationError(refusal_of(message), "connect to PostgreSQL", message);
   }
   PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);

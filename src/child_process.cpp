@@ -78,6 +78,12 @@ ChildProcess::~ChildProcess() {
   wait();
 }
 
+bool ChildProcess::ended() {
+  int status = 0;
+  if (!status_ && ::waitpid(pid_, &status, WNOHANG) == pid_) status_ = status;
+  return status_.has_value();
+}
+
 void ChildProcess::wait() {
   if (status_) return;
   int status = 0;

@@ -30,6 +30,8 @@ class ChildProcess {
   // Blocks until it has answered or ended. At a stop it gets SIGTERM, after another 5 s SIGKILL.
   Reply ask(std::string line, const std::stop_token& stop);
 
+  // Whether it has ended, of itself or by somebody else.
+  bool ended();
   // "its process was ended by signal 6 (Aborted)". Waits for its end: after a Reply without a line.
   std::string how_it_ended();
 

@@ -214,10 +214,12 @@ Ended ChildIsolation::run(const worker::Claim& claim, std::stop_token stop) {
 
 std::unique_ptr<ChildProcess> ChildIsolation::take_idle() {
   const std::lock_guard lock(mutex_);
-  if (idle_.empty()) return nullptr;
-  auto child = std::move(idle_.back().child);
-  idle_.pop_back();
-  return child;
+  while (!idle_.empty()) {
+    auto child = std::move(idle_.back().child);
+    idle_.pop_back();
+    if (!child->ended()) return child;
+  }
+  return nullptr;
 }
 
 void ChildIsolation::tidy(core::BootTime now) {

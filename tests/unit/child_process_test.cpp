@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <system_error>
+#include <thread>
 
 namespace relevo {
 namespace {
@@ -14,6 +15,14 @@ TEST(ChildProcess, AnswersLineAfterLine) {
   ChildProcess child(shell("while read -r line; do echo \"got $line\"; done"));
   EXPECT_EQ(child.ask("one", {}).line, "got one");
   EXPECT_EQ(child.ask("two", {}).line, "got two");
+}
+
+TEST(ChildProcess, IsKnownToHaveEnded) {
+  ChildProcess child(shell("read -r line; echo yes; kill -KILL $$"));
+  EXPECT_FALSE(child.ended());
+  EXPECT_EQ(child.ask("one", {}).line, "yes");
+  while (!child.ended()) std::this_thread::yield();
+  EXPECT_EQ(child.how_it_ended(), "its process was ended by signal 9 (Killed)");
 }
 
 TEST(ChildProcess, TakesALineLongerThanAPipeHolds) {

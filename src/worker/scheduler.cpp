@@ -59,6 +59,21 @@ void insert_in_order(std::deque<Item>& line, Item item) {
   line.insert(place, std::move(item));
 }
 
+// Of those added that have the fewest attempts one, each as likely as the others.
+template <class Place>
+struct LeastTried {
+  void add(int tried, const Place& place, std::minstd_rand& random) {
+    if (one && tried > attempts) return;
+    if (!one || tried < attempts) alike = 0;
+    attempts = tried;
+    if (std::uniform_int_distribution(0, alike++)(random) == 0) one = place;
+  }
+
+  std::optional<Place> one;
+  int attempts = 0;
+  int alike = 0;
+};
+
 }  // namespace
 
 std::size_t Scheduler::ReadyClass::of_tenant(std::string_view tenant) const {
@@ -225,31 +240,22 @@ void Scheduler::make_ready(Item item) {
   ++ready_;
 }
 
-std::optional<Scheduler::Item> Scheduler::pop(Group& group, int job_class) {
+Scheduler::Item Scheduler::take_out(Group& group, int job_class, Tenants::iterator found,
+                                    Lines::iterator line, std::deque<Item>::iterator place) {
   auto& ready = group.classes[index(job_class)];
-  if (ready.size == 0) return std::nullopt;
-  const auto first = ready.active.begin();
-  const auto found = ready.tenants.find(first->second);
   auto& tenant = found->second;
-  auto line = tenant.by_priority.begin();
-  if (tenant.by_priority.size() > 1 && ++ready.picks % kOldestEvery == 0) {
-    line = std::min_element(tenant.by_priority.begin(), tenant.by_priority.end(),
-                            [](const auto& x, const auto& y) {
-                              return x.second.front().sequence < y.second.front().sequence;
-                            });
-  }
-  Item item = std::move(line->second.front());
-  line->second.pop_front();
+  Item item = std::move(*place);
+  line->second.erase(place);
   if (line->second.empty()) tenant.by_priority.erase(line);
   --tenant.size;
   --ready.size;
   --group.size;
   --ready_;
   ready.bytes -= item.job->size();
-  ready.virtual_time = tenant.virtual_time;
-  tenant.virtual_time += 1.0 / tenant.weight;
   const std::string name = found->first;
-  ready.active.erase(first);
+  ready.virtual_time = ready.active.begin()->first;
+  ready.active.erase({tenant.virtual_time, name});
+  tenant.virtual_time += 1.0 / tenant.weight;
   if (tenant.size > 0) {
     ready.active.emplace(tenant.virtual_time, name);
   } else if (ready.tenants.size() > kMostCauses) {
@@ -262,6 +268,21 @@ std::optional<Scheduler::Item> Scheduler::pop(Group& group, int job_class) {
   return item;
 }
 
+std::optional<Scheduler::Item> Scheduler::pop(Group& group, int job_class) {
+  auto& ready = group.classes[index(job_class)];
+  if (ready.size == 0) return std::nullopt;
+  const auto found = ready.tenants.find(ready.active.begin()->second);
+  auto& tenant = found->second;
+  auto line = tenant.by_priority.begin();
+  if (tenant.by_priority.size() > 1 && ++ready.picks % kOldestEvery == 0) {
+    line = std::min_element(tenant.by_priority.begin(), tenant.by_priority.end(),
+                            [](const auto& x, const auto& y) {
+                              return x.second.front().sequence < y.second.front().sequence;
+                            });
+  }
+  return take_out(group, job_class, found, line, line->second.begin());
+}
+
 std::optional<Scheduler::Item> Scheduler::pick(Group& group) {
   for (int tries = 0; tries < kTurns; ++tries) {
     const int job_class = class_of_turn(group.turn);
@@ -269,6 +290,42 @@ std::optional<Scheduler::Item> Scheduler::pick(Group& group) {
     if (auto item = pop(group, job_class)) return item;
   }
   return std::nullopt;
+}
+
+// For a probe: one of those that failed least, of any class and tenant alike, but none that would
+// overtake another of its concurrency key.
+std::optional<Scheduler::Item> Scheduler::pick_any(Group& group) {
+  struct Place {
+    int job_class = 0;
+    Tenants::iterator tenant;
+    Lines::iterator line;
+    std::deque<Item>::iterator item;
+  };
+  LeastTried<Place> chosen;
+  for (int c = 0; c < kClasses; ++c) {
+    auto& ready = group.classes[index(c)];
+    for (const auto& [time, name] : ready.active) {
+      LeastTried<Place> of_tenant;
+      const auto tenant = ready.tenants.find(name);
+      auto& lines = tenant->second.by_priority;
+      for (auto line = lines.begin(); line != lines.end(); ++line) {
+        for (auto item = line->second.begin(); item != line->second.end(); ++item) {
+          of_tenant.add(item->job->row().attempts, {c, tenant, line, item}, random_);
+        }
+      }
+      chosen.add(of_tenant.attempts, *of_tenant.one, random_);
+    }
+  }
+  if (!chosen.one) return std::nullopt;
+  auto [job_class, tenant, line, place] = *chosen.one;
+  if (const auto key = place->job->row().concurrency_key) {
+    const auto of_key = [&](const Item& item) { return item.job->row().concurrency_key == key; };
+    for (line = tenant->second.by_priority.begin();; ++line) {
+      place = std::find_if(line->second.begin(), line->second.end(), of_key);
+      if (place != line->second.end()) break;
+    }
+  }
+  return take_out(group, job_class, tenant, line, place);
 }
 
 std::optional<Scheduler::Cause> Scheduler::pause_of(const JobRow& row) const {
@@ -431,10 +488,11 @@ void Scheduler::select_from(const KindEntry* owner, Group& group, core::BootTime
                             const Room& room, std::vector<Selected>& selected, std::size_t& bytes,
                             std::map<feed::Slice, std::size_t>& taken) {
   std::size_t left = owner ? owner->remote->room() : room.pool;
+  const bool probes = owner && owner->remote->probes();
   std::vector<Item> later;  // what finds no room in this selection holds up no other
   while (left > 0 && selected.size() < room.jobs && group.size > 0 &&
          later.size() < kMostPassedBy) {
-    auto item = pick(group);
+    auto item = probes ? pick_any(group) : pick(group);
     if (!item) break;
     const auto& row = item->job->row();
     if (is_stale(row)) {

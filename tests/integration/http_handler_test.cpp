@@ -112,8 +112,10 @@ TEST_P(HandlerInAnotherLanguage, DoesAJobOnce) {
 }
 
 TEST_P(HandlerInAnotherLanguage, RefusesWhatItCannotDo) {
-  EXPECT_TRUE(outcome(options(), 1, "{}").starts_with("retry HTTP 422: "));
-  EXPECT_TRUE(outcome(options(), 1, "{").starts_with("retry HTTP 422: "));
+  for (const auto* payload :
+       {"{}", "{", "5", "null", "true", R"("to")", "[]", R"(["to"])", R"({"to": null})"}) {
+    EXPECT_TRUE(outcome(options(), 1, payload).starts_with("retry HTTP 422: ")) << payload;
+  }
   EXPECT_TRUE(outcome(options(), 1, "{}", "mail.burn").starts_with("retry HTTP 404: "));
   EXPECT_TRUE(outcome(options(), 1, "{}", "constructor").starts_with("retry HTTP 404: "));
   // What failed is not remembered as done.

@@ -195,11 +195,13 @@ TEST_F(WebhookEndpoint, StopsTakingCallsWhenTheOtherSideIsDownAndProbesForItsRet
   HttpJobHandler handler(endpoint(options(server.url())));
   for (int i = 1; i <= 5; ++i) EXPECT_EQ(outcome_of(handler, i), "retry HTTP 500");
   EXPECT_EQ(handler.room(), 0U);
+  EXPECT_FALSE(handler.probes());
   EXPECT_EQ(outcome_of(handler, 6), "snooze") << "not sent";
   EXPECT_EQ(arrived, 5);
 
   clock_.advance(1s);
   EXPECT_EQ(handler.room(), 1U);
+  EXPECT_TRUE(handler.probes());
   status = 503;
   EXPECT_EQ(outcome_of(handler, 7), "snooze") << "a probe that nobody read burns no attempt";
   EXPECT_EQ(arrived, 6);
@@ -213,6 +215,7 @@ TEST_F(WebhookEndpoint, StopsTakingCallsWhenTheOtherSideIsDownAndProbesForItsRet
   status = 200;
   EXPECT_EQ(outcome_of(handler, 9), "done ");
   EXPECT_EQ(handler.room(), 3U);
+  EXPECT_FALSE(handler.probes());
   EXPECT_EQ(metrics_.states(),
             (std::vector<State>{State::kClosed, State::kOpen, State::kHalfOpen, State::kOpen,
                                 State::kHalfOpen, State::kOpen, State::kHalfOpen, State::kClosed}));

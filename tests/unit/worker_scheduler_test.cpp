@@ -26,19 +26,22 @@ class NoHandler final : public JobHandler {
 
 class FakeRemote final : public RemoteHandler {
  public:
-  explicit FakeRemote(const std::size_t& free) : free_(free) {}
+  FakeRemote(const std::size_t& free, const bool& probes) : free_(free), probes_(probes) {}
   std::size_t room() const override { return free_; }
+  bool probes() const override { return probes_; }
   void start(const Job&, std::chrono::milliseconds, Finished) override {}
   void abandon(const Job&) override {}
 
  private:
   const std::size_t& free_;
+  const bool& probes_;
 };
 
 // A row as the table has it.
 struct TableRow {
   Cursor at;
   Token token = 0;
+  int attempts = 0;
   int crashes = 0;
   feed::Slice lane = 0;
   int job_class = 1;
@@ -58,6 +61,7 @@ struct TableRow {
     row.lane = lane;
     row.job_class = job_class;
     row.token = token;
+    row.attempts = attempts;
     row.crashes = crashes;
     row.due = due;
     if (by_due) row.run_at = core::WallTime{};
@@ -119,8 +123,8 @@ class World {
     several.key_concurrency = 3;
     registry.add("local", std::make_unique<NoHandler>());
     registry.add("wide", std::make_unique<NoHandler>(), several);
-    registry.add("far.*", std::make_unique<FakeRemote>(remote_room));
-    registry.add("farther", std::make_unique<FakeRemote>(other_room));
+    registry.add("far.*", std::make_unique<FakeRemote>(remote_room, remote_probes));
+    registry.add("farther", std::make_unique<FakeRemote>(other_room, remote_probes));
     for (feed::Slice lane = 0; lane < kLanes; ++lane) {
       LaneRow row;
       row.lane = lane;
@@ -241,6 +245,7 @@ class World {
   void finish_all() {
     scheduler.set_controls({}, kLanes, kLanes);
     remote_room = other_room = 100'000;
+    remote_probes = false;
     lane_room = 100'000;
     for (int idle = 0; idle < 3;) {
       now += 1s;
@@ -283,6 +288,7 @@ class World {
 
   std::size_t remote_room = 0;
   std::size_t other_room = 0;
+  bool remote_probes = false;
   std::size_t lane_room = 512;
   Registry registry;
   HeldLanes lanes;
@@ -583,6 +589,86 @@ TEST(WorkerScheduler, GivesEveryEndpointItsTurnWhenTheJournalIsShort) {
   EXPECT_EQ(kinds.size(), 3U);
 }
 
+// How many probes of an endpoint that cannot stand the first `poison` jobs fail before one does
+// not. A failed one is due again before the next.
+int failed_probes(World& w, JobId poison) {
+  w.remote_room = 1;
+  w.remote_probes = true;
+  for (int failed = 0; failed < 100; ++failed) {
+    auto selected = w.select(1, 0);
+    if (selected.size() != 1) {
+      ADD_FAILURE() << "no job for the probe";
+      break;
+    }
+    const auto key = selected.front().job->key();
+    if (key.id > poison) return failed;
+    w.scheduler.ended(selected.front().job->row());
+    w.table.change(key.id, true);
+    ++w.table.find(key.id)->attempts;
+    w.scheduler.forget(key);
+    w.read_due();
+  }
+  return 100;
+}
+
+TEST(WorkerScheduler, ProbesAnEndpointWithAnyOfItsJobs) {
+  struct Case {
+    const char* what;
+    void (*poison)(TableRow&);
+    int good;
+    int most_failed;
+  };
+  for (const auto& c : {Case{"the first in line", [](TableRow&) {}, 470, 2},
+                        Case{"a class before", [](TableRow& row) { row.job_class = 0; }, 30, 5},
+                        Case{"a tenant of many", [](TableRow& row) { row.tenant = "a"; }, 1, 5},
+                        Case{"more urgent", [](TableRow& row) { row.priority = 9; }, 470, 2},
+                        Case{"tried before", [](TableRow& row) { row.attempts = 1; }, 1, 0},
+                        // Whatever the chance: each fails but once.
+                        Case{"nearly all", [](TableRow&) {}, 1, 30}}) {
+    World w;
+    for (int i = 0; i < 30 + c.good; ++i) {
+      auto row = local();
+      row.kind = "far.away";
+      if (i < 30) c.poison(row);
+      w.table.put(row);
+    }
+    w.read_all();
+    EXPECT_LE(failed_probes(w, 30), c.most_failed) << c.what;
+    // Once it is well the first in line are again the first.
+    w.remote_probes = false;
+    w.remote_room = 5;
+    const auto order = ids_of(w.select(5, 0));
+    EXPECT_TRUE(order.size() == 5 && order.front() <= 30) << c.what;
+  }
+}
+
+TEST(WorkerScheduler, LetsNoProbeOvertakeAnEarlierJobOfItsKey) {
+  World w;
+  w.remote_room = 1;
+  w.remote_probes = true;
+  for (int i = 0; i < 90; ++i) {
+    auto row = local();
+    row.kind = "far.away";
+    row.key = "account-" + std::to_string(i % 3);
+    w.table.put(row);
+  }
+  w.read_all();
+  while (!w.table.rows().empty()) {
+    auto selected = w.select(1, 0);
+    ASSERT_EQ(selected.size(), 1U);
+    w.start(std::move(selected.front()));
+    w.check();
+    w.finish(0);
+  }
+  std::array<JobId, 3> last{};
+  for (const auto id : w.order) {
+    auto& before = last[static_cast<std::size_t>(id % 3)];
+    EXPECT_GT(id, before);
+    before = id;
+  }
+  EXPECT_FALSE(std::is_sorted(w.order.begin(), w.order.end())) << "the keys were never mixed";
+}
+
 TEST(WorkerScheduler, LetsNoTenantFillTheBufferOfAnEndpoint) {
   World w;
   w.remote_room = 1'000;
@@ -752,7 +838,7 @@ TableRow random_row(std::mt19937& random, int flavour) {
     row.lane = static_cast<feed::Slice>(key % kLanes);
     row.job_class = static_cast<int>(key % kClasses);
     row.priority = 0;
-    row.kind = key % 2 == 0 ? "wide" : "local";
+    row.kind = key % 2 == 0 ? "wide" : key == 5 ? "far.one" : "local";
     row.queue = key % 3 == 0 ? "narrow" : "default";
     row.tenant = key % 3 == 0 ? std::optional<std::string>("noisy") : std::nullopt;
     row.rate.reset();
@@ -857,6 +943,7 @@ RC_GTEST_PROP(WorkerSchedulerProperty, LosesNoJobAndStartsNoneTwice, (std::uint3
         limit = below(2) == 0 ? 4 : 0;
         if (limit > 0) controls.queues.push_back({"narrow", "*", false, limit});
         w.scheduler.set_controls(controls, kLanes, kLanes);
+        w.remote_probes = below(3) == 0;
         w.remote_room = below(3) * 40;
         w.other_room = below(3) * 40;
         w.lane_room = below(3) == 0 ? 3 : 512;
@@ -926,6 +1013,7 @@ RC_GTEST_PROP(WorkerSchedulerProperty, KeepsTheOrderOfAKeyAndItsLimits, (std::ui
         w.now += std::chrono::milliseconds(below(300));
         w.grant(static_cast<int>(below(50)), std::chrono::milliseconds(below(100)));
         w.scheduler.set_controls(with({{"narrow", "*", false, 4}}), kLanes, kLanes);
+        w.remote_probes = below(3) == 0;
         break;
     }
     w.check();

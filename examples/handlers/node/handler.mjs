@@ -65,7 +65,7 @@ class BadPayload extends Error {}
 
 const kinds = {
   "mail.send": async (payload) => {
-    if (payload.to === undefined) throw new BadPayload("to is missing");
+    if (typeof payload?.to !== "string") throw new BadPayload("to is no text");
     return { sent_to: payload.to };
   },
 };

@@ -71,8 +71,10 @@ class Done:
 
 
 def send_mail(payload):
-    if "to" not in payload:
-        raise ValueError("to is missing")
+    if not isinstance(payload, dict):
+        raise ValueError("the payload is no object")
+    if not isinstance(payload.get("to"), str):
+        raise ValueError("to is no text")
     return {"sent_to": payload["to"]}
 
 
@@ -98,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, {"error": "no such kind here"})
         try:
             result = self.server.done.once(message_id, lambda: work(json.loads(body)))
-        except ValueError as error:  # also JSON that is none
+        except (ValueError, RecursionError) as error:  # also JSON that is none, or too deep
             return self.answer(422, {"error": str(error)})
         return self.answer(200, result)
 

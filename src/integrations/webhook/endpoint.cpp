@@ -66,6 +66,11 @@ std::size_t HttpEndpoint::room() const {
   return free_calls();
 }
 
+bool HttpEndpoint::probes() const {
+  const std::lock_guard lock(mutex_);
+  return breaker_.state(clock_.now()) == CircuitBreaker::State::kHalfOpen;
+}
+
 // Under the lock. A half-open breaker finds a free place: that of the call which opened it.
 std::size_t HttpEndpoint::free_calls() const {
   tell_state();

@@ -22,6 +22,10 @@ class RemoteHandler {
   // it then, so an endpoint that is down burns no attempts.
   virtual std::size_t room() const = 0;
 
+  // Whether the next call is to find out if the other side is well again. Any job may make it:
+  // those whose turn it is may be the very ones that it cannot stand.
+  virtual bool probes() const = 0;
+
   // Copies what it needs of `job`. Answers Retry after `timeout`.
   virtual void start(const Job& job, std::chrono::milliseconds timeout, Finished finished) = 0;
 

@@ -3,10 +3,11 @@
 // Jobs that may start stand ready, by class (16 : 4 : 1, so that none starves), inside a class by
 // tenant (weighted fair share), inside a tenant by priority, then in the order they came, suspects
 // of a crash before the others, since they had their turn; one in eight is the oldest whatever its
-// priority. Jobs that something stands in the way of (a paused
-// queue, a key at its limit, an empty bucket, a tenant with more than its share of the buffer, an
-// endpoint that is down) wait aside, a hundred a cause; what is beyond that is left in the table
-// and only the place is remembered where to read again (refill), so memory stays bounded.
+// priority. A call that probes an endpoint goes to any of the jobs that failed least. Jobs that
+// something stands in the way of (a paused queue, a key at its limit, an empty bucket, a tenant
+// with more than its share of the buffer, an endpoint that is down) wait aside, a hundred a cause;
+// what is beyond that is left in the table and only the place is remembered where to read again
+// (refill), so memory stays bounded.
 //
 // A row that was offered is never lost: until it is selected either the position of its batch
 // stands before it, or skipped() does, or it has a run_at, by which the due index shows it again.
@@ -22,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <set>
 #include <span>
 #include <string>
@@ -135,10 +137,12 @@ class Scheduler {
     double virtual_time = 0;
     int weight = 1;
   };
+  using Lines = decltype(TenantQueue::by_priority);
+  using Tenants = std::map<std::string, TenantQueue, std::less<>>;
 
   // Jobs of one class that one executor runs.
   struct ReadyClass {
-    std::map<std::string, TenantQueue, std::less<>> tenants;
+    Tenants tenants;
     std::set<std::pair<double, std::string>> active;  // by virtual time
     double virtual_time = 0;
     std::size_t size = 0;
@@ -203,8 +207,11 @@ class Scheduler {
   void set_aside(Item item, const Cause& cause);
   void leave(const JobRow& row, const Cause& cause);
   void leave(const Cause& cause, int job_class, Cursor from);
+  Item take_out(Group& group, int job_class, Tenants::iterator found, Lines::iterator line,
+                std::deque<Item>::iterator place);
   std::optional<Item> pop(Group& group, int job_class);
   std::optional<Item> pick(Group& group);
+  std::optional<Item> pick_any(Group& group);
   void select_from(const KindEntry* owner, Group& group, core::BootTime now, const Room& room,
                    std::vector<Selected>& selected, std::size_t& bytes,
                    std::map<feed::Slice, std::size_t>& taken);
@@ -263,6 +270,7 @@ class Scheduler {
   std::uint64_t suspects_ = 0;
   std::uint64_t sequence_ = std::uint64_t{1} << 32;  // beyond every suspect
   std::size_t rounds_ = 0;
+  std::minstd_rand random_;  // which job a probe takes; the same in every run
 };
 
 }  // namespace relevo::worker

@@ -17,8 +17,8 @@ class TypedHandler : public JobHandler {
     try {
       payload.emplace(nlohmann::json::parse(job.payload).template get<Payload>());
     } catch (const nlohmann::json::exception& error) {
-      // Its text names keys and types, never values, but for parse errors: those come from
-      // PostgreSQL's jsonb and cannot occur.
+      // Its text names a key that is missing, or two types, and no value, but for parse errors: the
+      // payload comes from PostgreSQL's jsonb, so those cannot occur.
       return dead(std::string("payload does not fit this kind: ") + error.what());
     }
     return handle(*payload, job, context);

@@ -1,6 +1,6 @@
-// One URL that work is sent to, for all kinds of jobs and subscriptions that name it: its signing
-// key, how many calls it takes at once, and its circuit breaker. Thread-safe. Borrows what it is
-// given; the client is stopped before an endpoint goes.
+// Where the work of one entry of the configuration (a handler or a subscription) is sent: the URL,
+// its signing key, how many calls it takes at once, and its circuit breaker. Thread-safe. Borrows
+// what it is given; the client is stopped before an endpoint goes.
 #pragma once
 
 #include <chrono>
@@ -71,6 +71,9 @@ class HttpEndpoint {
 
   // How many calls it takes now: one while the breaker is half-open, none while it is open.
   std::size_t room() const;
+
+  // Whether the breaker is half-open.
+  bool probes() const;
 
   // False: there is no room; `finished` will not be called. Else it is, exactly once, on the
   // client's thread.

@@ -12,6 +12,7 @@ class HttpJobHandler final : public worker::RemoteHandler {
   explicit HttpJobHandler(HttpEndpoint& endpoint) : endpoint_(endpoint) {}
 
   std::size_t room() const override { return endpoint_.room(); }
+  bool probes() const override { return endpoint_.probes(); }
   // Without room (somebody else was faster) the job is snoozed.
   void start(const worker::Job& job, std::chrono::milliseconds timeout, Finished finished) override;
   void abandon(const worker::Job& job) override;

@@ -118,7 +118,7 @@ std::vector<config::Problem> schedule_problems(const config::Config& config) {
       check("every", "every: ", [&] { (void)worker::Timing::every(*schedule.every); });
     }
     if (!schedule.at.empty()) {
-      check("at", "at: ", [&] { (void)worker::parse_instant(schedule.at); });
+      check("at", "at: ", [&] { (void)worker::Timing::at(worker::parse_instant(schedule.at)); });
     }
   }
   return problems;

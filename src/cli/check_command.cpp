@@ -2,10 +2,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <future>
+#include <map>
 #include <memory>
+#include <set>
 #include <thread>
 
 #include "cli/command.hpp"
+#include "cli/explain.hpp"
 #include "cli/findings.hpp"
 #include "cli/json_text.hpp"
 #include "cli/no_endpoint_metrics.hpp"
@@ -24,8 +27,8 @@ using namespace std::chrono_literals;
 constexpr auto kFooter = R"(
 Prints the effective configuration with secrets hidden, then one line per finding:
   ok|note|warning|error  what: finding; what to do
-Looks at PostgreSQL, the schema, Kafka, the topics that recent events name, and the files that hold secrets of
-HTTP handlers; changes nothing. Takes a few seconds at most. Exit code 0 without errors, 3 for an error of the configuration, 4 for an unreachable server.
+Looks at PostgreSQL, the schema, Kafka, the topics that recent events name, those of subscriptions, and the files
+that hold secrets of HTTP handlers; changes nothing. Takes a few seconds at most. Exit code 0 without errors, 3 for an error of the configuration, 4 for an unreachable server.
 
 Examples:
   relevo -c relevo.yaml check
@@ -38,7 +41,8 @@ constexpr std::size_t kMostTopics = 100;
 
 struct Database {
   std::vector<Finding> findings;
-  std::vector<std::string> topics;  // that recent events go to
+  std::vector<std::string> topics;  // that events go to, as far as known
+  bool events_seen = false;         // else only what the configuration says of topics is known
 };
 
 class Check {
@@ -71,8 +75,21 @@ void append(std::vector<Finding>& to, std::vector<Finding> findings) {
   std::move(findings.begin(), findings.end(), std::back_inserter(to));
 }
 
+// Last: a refusal costs the connection.
+void look_at_events(postgres::Inspector& inspector, const config::Config& config, Database& found) {
+  try {
+    append(found.findings, judge_surroundings(inspector.surroundings(), config.relay.shards));
+    found.topics = topics_of(inspector.recent_names(kRecentEvents), config.relay.topic);
+    found.events_seen = true;
+  } catch (const core::IntegrationError& error) {
+    if (!is_not_permitted(error)) throw;
+    found.findings.push_back(not_looked_at_events());
+  }
+}
+
 Database look_at_database(const config::Config& config) {
   Database found;
+  found.topics = topics_of({}, config.relay.topic);
   try {
     const auto options = hasty(connect_options(config));
     postgres::Inspector inspector(options);
@@ -84,29 +101,60 @@ Database look_at_database(const config::Config& config) {
     const auto schema = postgres::Migrator(options).state();
     found.findings.push_back(judge_schema(schema));
     if (schema.fit != postgres::Fit::kFits) return found;
-    append(found.findings, judge_surroundings(inspector.surroundings(), config.relay.shards));
-    found.topics = topics_of(inspector.recent_names(kRecentEvents), config.relay.topic);
+    look_at_events(inspector, config, found);
   } catch (const core::IntegrationError& error) {
     found.findings.push_back(failed("PostgreSQL", error));
   }
   return found;
 }
 
-std::vector<Finding> look_at_kafka(const config::Config& config, std::vector<std::string> topics) {
+// Of all subscriptions, each once.
+std::vector<std::string> topics_of_subscriptions(const config::Config& config) {
+  std::set<std::string> topics;
+  for (const auto& subscription : config.subscriptions) {
+    topics.insert(subscription.topics.begin(), subscription.topics.end());
+    if (!subscription.dead_letter_topic.empty()) topics.insert(subscription.dead_letter_topic);
+  }
+  return {topics.begin(), topics.end()};
+}
+
+std::vector<Finding> judge_topics(const config::Config& config,
+                                  std::span<const std::string> of_events,
+                                  std::span<const kafka::TopicDescription> described) {
+  std::map<std::string, kafka::TopicDescription> found;
+  for (const auto& topic : described) found.emplace(topic.name, topic);
+  const bool created = config.kafka.topics.create;
   std::vector<Finding> findings;
-  const auto all = topics.size();
-  topics.resize(std::min(all, kMostTopics));
+  for (const auto& name : of_events) findings.push_back(judge_topic(found.at(name), created));
+  for (const auto& subscription : config.subscriptions) {
+    for (const auto& name : subscription.topics) {
+      findings.push_back(judge_source_topic(found.at(name), subscription.name));
+    }
+    if (const auto& name = subscription.dead_letter_topic; !name.empty()) {
+      findings.push_back(judge_dead_letter_topic(found.at(name), subscription.name, created));
+    }
+  }
+  return findings;
+}
+
+std::vector<Finding> look_at_kafka(const config::Config& config, const Database& database) {
+  std::vector<Finding> findings;
+  auto of_events = database.topics;
+  const auto all = of_events.size();
+  of_events.resize(std::min(all, kMostTopics));
+  auto topics = topics_of_subscriptions(config);
+  for (const auto& name : of_events) {
+    if (std::ranges::find(topics, name) == topics.end()) topics.push_back(name);
+  }
   try {
     const auto cluster = kafka::describe_cluster(kafka_options(config), topics, kPatience);
     findings.push_back(judge_cluster(cluster));
-    for (const auto& topic : cluster.topics) {
-      findings.push_back(judge_topic(topic, config.kafka.topics.create));
-    }
+    append(findings, judge_topics(config, of_events, cluster.topics));
   } catch (const core::IntegrationError& error) {
     findings.push_back(failed("Kafka", error));
     return findings;
   }
-  if (topics.empty()) {
+  if (of_events.empty() && database.events_seen) {
     findings.push_back({Level::kNote, "topics", "none to look at: there are no events yet", "", 0});
   } else if (all > kMostTopics) {
     findings.push_back({Level::kNote, "topics",
@@ -154,18 +202,20 @@ void Check::look(const config::Config& config) {
   tell(secrets);
   // Would fail on what has just been told.
   if (exit_code_of(secrets) == exit_code::kOk) tell(look_at_handlers(config));
-  const auto database =
-      in_time<Database>("PostgreSQL", [config] { return look_at_database(config); });
-  if (database) tell(database->findings);
+  auto database = in_time<Database>("PostgreSQL", [config] { return look_at_database(config); });
+  if (database) {
+    tell(database->findings);
+  } else {
+    database.emplace().topics = topics_of({}, config.relay.topic);
+  }
   if (config.kafka.embedded) {
     const Finding finding{Level::kNote, "Kafka",
                           "kafka.embedded: a broker inside the daemon that keeps nothing",
                           "for trying things out only", 0};
     return tell({&finding, 1});
   }
-  auto topics = database ? database->topics : topics_of({}, config.relay.topic);
   const auto kafka = in_time<std::vector<Finding>>(
-      "Kafka", [config, topics = std::move(topics)] { return look_at_kafka(config, topics); });
+      "Kafka", [config, database = *database] { return look_at_kafka(config, database); });
   if (kafka) tell(*kafka);
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/dead_message_commands.hpp"
 #include "cli/table.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
 
@@ -86,7 +87,7 @@ int drop(const Choice& choice, const Invocation& invocation) {
 
 void add_choice(CLI::App& command, Choice& choice) {
   auto* which = command.add_option_group("which", "Which messages");
-  which->add_option("ID", choice.ids, "Ids as in `dead list`");
+  which->add_option("ID", choice.ids, "Ids as in `dead list`")->check(whole_id());
   which->add_option("--subscription", choice.subscription, "All parked ones of a subscription")
       ->type_name("NAME");
   which->add_flag("--all", choice.all, "All that are parked");

@@ -5,6 +5,7 @@
 #include "cli/page.hpp"
 #include "cli/printable.hpp"
 #include "cli/table.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "relevo/worker/attempt_log.hpp"
 #include "wiring.hpp"
@@ -124,7 +125,7 @@ void add_dead_message_show(CLI::App& parent, Action& chosen) {
   auto* command = parent.add_subcommand(
       "show", "One dead message with its failed attempts, headers and payload");
   const auto options = std::make_shared<ShowOptions>();
-  command->add_option("ID", options->id, "Id as in `dead list`")->required();
+  command->add_option("ID", options->id, "Id as in `dead list`")->required()->check(whole_id());
   command->add_flag("--json", options->json, "One JSON object");
   command->callback([&chosen, options] {
     chosen = [options](Invocation& invocation) { return show(*options, invocation); };

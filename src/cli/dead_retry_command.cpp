@@ -4,6 +4,7 @@
 #include "cli/dead_commands.hpp"
 #include "cli/event_arguments.hpp"
 #include "cli/table.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
 
@@ -100,7 +101,7 @@ void add_dead_retry(CLI::App& parent, Action& chosen) {
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();
   auto* which = command->add_option_group("which", "Which events");
-  which->add_option("ID", options->ids, "Ids as in `outbox dead list`");
+  which->add_option("ID", options->ids, "Ids as in `outbox dead list`")->check(whole_id());
   which->add_option("--aggregate", options->aggregate, "Those of one aggregate")
       ->type_name("TYPE/ID");
   which->add_option("--reason", options->reason, "Those parked for this reason")

@@ -1,6 +1,7 @@
 #include "cli/explain.hpp"
 
 #include <array>
+#include <optional>
 #include <string_view>
 
 #include "daemon.hpp"
@@ -20,9 +21,11 @@ constexpr std::array kRemedies{
     Remedy{"28P01", "correct the user or password (database.url, database.password_file)"},
     Remedy{"28000", "let this user in by pg_hba.conf, or correct database.url"},
     Remedy{"3D000", "create the database, or correct its name in database.url"},
-    Remedy{"42501",
-           "make the user a member of the role it needs: relevo_relay to run and to ask, "
-           "relevo_writer to publish, the owner to migrate (docs/database.md)"},
+    Remedy{
+        "42501",
+        "make the user a member of the role it needs: relevo_relay for events, relevo_worker for "
+        "jobs, schedules and messages, relevo_writer to publish and to enqueue, the owner to "
+        "migrate (docs/database.md)"},
     Remedy{"42P01", "run `relevo migrate`"},
     Remedy{"42883", "run `relevo migrate`"},
     Remedy{"3F000", "run `relevo migrate`"},
@@ -41,6 +44,16 @@ constexpr std::array kRemedies{
     Remedy{"connect_timeout", "check host, port and firewall of database.url"},
 };
 
+// A function of relevo refused an argument, and says which, why and what to do: "22023
+// relevo.pause: queue: is empty; …". Neither our statement nor the function tells the caller of a
+// command more.
+std::optional<std::string_view> refusal(std::string_view detail) {
+  static constexpr std::string_view kSign = "22023 relevo.";
+  if (!detail.starts_with(kSign)) return std::nullopt;
+  const auto colon = detail.find(": ");
+  return colon == std::string_view::npos ? std::nullopt : std::optional(detail.substr(colon + 2));
+}
+
 }  // namespace
 
 std::string advice(const core::IntegrationError& error) {
@@ -50,7 +63,12 @@ std::string advice(const core::IntegrationError& error) {
   return {};
 }
 
+bool is_not_permitted(const core::IntegrationError& error) {
+  return error.detail().find("42501") != std::string::npos;  // SQLSTATE
+}
+
 std::string explain(const core::IntegrationError& error) {
+  if (const auto message = refusal(error.detail())) return std::string(*message);
   const auto what_to_do = advice(error);
   return error.what() + (what_to_do.empty() ? "" : "; " + what_to_do);
 }

@@ -9,6 +9,8 @@ namespace relevo::cli {
 
 // What to do about it, e.g. "run `relevo migrate`"; empty when the error says so itself.
 std::string advice(const core::IntegrationError& error);
+// A member of another role asked for what this one may not see.
+bool is_not_permitted(const core::IntegrationError& error);
 // "operation: detail; advice".
 std::string explain(const core::IntegrationError& error);
 

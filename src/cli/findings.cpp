@@ -75,6 +75,13 @@ int exit_code_of(std::span<const Finding> findings) {
   return code;
 }
 
+Finding not_looked_at_events() {
+  return note(
+      "events",
+      "this user may not see them (it is no member of relevo_relay): their sequence of ids, "
+      "shards, partitions and topics are not looked at");
+}
+
 Finding failed(const char* what, const core::IntegrationError& error) {
   return {Level::kError, what, error.what(), advice(error), exit_code_of(error)};
 }
@@ -186,6 +193,25 @@ Finding judge_topic(const kafka::TopicDescription& topic, bool created_on_use) {
                 "larger events are parked; raise it if you have such");
   }
   return ok(what, text);
+}
+
+Finding judge_source_topic(const kafka::TopicDescription& topic, const std::string& subscription) {
+  const auto what = "topic " + topic.name + " of subscription " + subscription;
+  if (topic.exists) return ok(what, count_text(topic.partitions, "partition"));
+  return warning(what, topic.error,
+                 "nothing of it is consumed until it is there; create it, or correct the topics of "
+                 "the subscription");
+}
+
+Finding judge_dead_letter_topic(const kafka::TopicDescription& topic,
+                                const std::string& subscription, bool created_on_use) {
+  const auto what = "dead letter topic " + topic.name + " of subscription " + subscription;
+  if (topic.exists) return ok(what, count_text(topic.partitions, "partition"));
+  if (created_on_use)
+    return note(what, topic.error, "relevo creates it on first use, if that is the cause");
+  return warning(what, topic.error,
+                 "the key of a dead message waits until it is there; create it, or set "
+                 "kafka.topics.create");
 }
 
 std::vector<Finding> count_lists(const config::Config& config) {

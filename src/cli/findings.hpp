@@ -32,6 +32,8 @@ std::string_view to_string(Level level);
 int exit_code_of(std::span<const Finding> findings);
 
 Finding failed(const char* what, const core::IntegrationError& error);
+// For a user without the right to read them, as a worker's own role.
+Finding not_looked_at_events();
 
 // ahead: of this machine's clock before the database's.
 std::vector<Finding> judge_server(const postgres::Server& server, std::chrono::microseconds ahead);
@@ -39,6 +41,10 @@ Finding judge_schema(const postgres::SchemaState& state);
 std::vector<Finding> judge_surroundings(const postgres::Surroundings& found, int shards);
 Finding judge_cluster(const kafka::ClusterDescription& cluster);
 Finding judge_topic(const kafka::TopicDescription& topic, bool created_on_use);
+// The topics a subscription reads, and its dead letter topic.
+Finding judge_source_topic(const kafka::TopicDescription& topic, const std::string& subscription);
+Finding judge_dead_letter_topic(const kafka::TopicDescription& topic,
+                                const std::string& subscription, bool created_on_use);
 
 // How many handlers, schedules and subscriptions there are; nothing of those there are not.
 std::vector<Finding> count_lists(const config::Config& config);

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
+#include "cli/explain.hpp"
 #include "cli/table.hpp"
 #include "relevo/core/error.hpp"
 
 namespace relevo::cli {
 namespace {
-
-constexpr auto kNotPermitted = "42501";  // SQLSTATE
 
 bool is_held(const postgres::LaneHolder& lanes) { return lanes.holder.has_value(); }
 
@@ -54,7 +53,7 @@ std::optional<JobLook> look_at_jobs(std::optional<postgres::JobAdmin>& admin) {
     look.parked = admin->parked_messages();
     return look;
   } catch (const core::IntegrationError& error) {
-    if (error.detail().find(kNotPermitted) == std::string::npos) throw;
+    if (!is_not_permitted(error)) throw;
     admin.reset();
     return std::nullopt;
   }

@@ -4,6 +4,7 @@
 #include "cli/job_filter.hpp"
 #include "cli/jobs_commands.hpp"
 #include "cli/table.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
 
@@ -55,7 +56,7 @@ void add_jobs_assert_enqueued(CLI::App& parent, Action& chosen) {
       ->type_name("JSON");
   command->add_option("--count", options->count, "Exactly so many (at least one)")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number(0, std::numeric_limits<std::int64_t>::max()));
   command->callback([&chosen, options] {
     chosen = [options](Invocation& invocation) { return assert_enqueued(*options, invocation); };
   });

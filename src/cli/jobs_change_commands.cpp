@@ -8,6 +8,7 @@
 #include "cli/jobs_commands.hpp"
 #include "cli/operation_watch.hpp"
 #include "cli/table.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
 
@@ -139,7 +140,7 @@ void add_change(CLI::App& parent, Action& chosen, Verb verb) {
   command->footer(verb.footer);
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();
-  command->add_option("ID", options->ids, "Ids as in `jobs list`");
+  command->add_option("ID", options->ids, "Ids as in `jobs list`")->check(whole_id());
   add_filter_options(*command, options->filter, FilterOf::kUnfinished);
   command->add_flag("--all", options->all, "All jobs that match; without filters, all there are");
   command->add_flag("--no-wait", options->no_wait,

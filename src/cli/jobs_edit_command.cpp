@@ -7,6 +7,7 @@
 #include "cli/job_filter.hpp"
 #include "cli/jobs_commands.hpp"
 #include "cli/stop_signal.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
 
@@ -73,13 +74,15 @@ void add_jobs_edit(CLI::App& parent, Action& chosen) {
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();
   auto& change = options->change;
-  command->add_option("ID", options->id, "As in `jobs list`")->required();
+  command->add_option("ID", options->id, "As in `jobs list`")->required()->check(whole_id());
   command
       ->add_option("--payload", change.payload,
                    "JSON instead of the payload; - reads standard input, @FILE a file")
       ->type_name("JSON");
   command->add_option("--run-at", change.run_at, "Not before this time")->type_name("TIME");
-  command->add_option("--priority", change.priority, "Larger is sooner")->type_name("N");
+  command->add_option("--priority", change.priority, "Larger is sooner")
+      ->type_name("N")
+      ->check(whole_int());
   command->add_option("--queue", change.queue, "Another queue")->type_name("QUEUE");
   command->add_flag("--json", options->json, "One JSON object");
   command->callback([&chosen, options] {

@@ -6,6 +6,7 @@
 #include "cli/job_filter.hpp"
 #include "cli/jobs_commands.hpp"
 #include "cli/schedules_commands.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
 
@@ -57,7 +58,9 @@ void add_jobs_enqueue(CLI::App& parent, Action& chosen) {
                       "JSON ({}); - reads standard input, @FILE a file");
   command->add_option("--queue", job.queue, "Queue (default)")->type_name("QUEUE");
   command->add_option("--run-at", options->run_at, "Not before this time (now)")->type_name("TIME");
-  command->add_option("--priority", job.priority, "Larger is sooner (0)")->type_name("N");
+  command->add_option("--priority", job.priority, "Larger is sooner (0)")
+      ->type_name("N")
+      ->check(whole_int());
   command->add_option("--unique-key", job.unique_key, "One job of this key waits or runs at a time")
       ->type_name("KEY");
   command
@@ -72,7 +75,7 @@ void add_jobs_enqueue(CLI::App& parent, Action& chosen) {
   command->add_option("--tenant", job.tenant, "Tenant, for fair shares")->type_name("TENANT");
   command->add_option("--max-attempts", job.max_attempts, "Then it is dead (by its kind)")
       ->type_name("N")
-      ->check(CLI::Range(1, 10'000));
+      ->check(whole_number(1, 10'000));
   command->add_option("--timeout", options->timeout, "Of one attempt: 30s, 15m, 2h (by its kind)")
       ->type_name("TIME");
   command->add_option("--expires-at", options->expires_at, "Not started after this time")

@@ -4,6 +4,7 @@
 #include "cli/jobs_commands.hpp"
 #include "cli/operation_watch.hpp"
 #include "cli/table.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
 
@@ -53,7 +54,7 @@ void add_jobs_operations(CLI::App& parent, Action& chosen) {
   const auto options = std::make_shared<Options>();
   command->add_option("--limit", options->limit, "At most so many (20)")
       ->type_name("N")
-      ->check(CLI::Range(1, 10'000));
+      ->check(whole_number(1, 10'000));
   command->add_flag("--json", options->json, "One JSON array");
   command->callback([&chosen, options] {
     chosen = [options](Invocation& invocation) { return list(*options, invocation); };

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/jobs_commands.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
 
@@ -34,7 +35,7 @@ void add_jobs_show(CLI::App& parent, Action& chosen) {
   command->footer(kFooter);
   // Owners: the parser, which fills it, and the action.
   const auto options = std::make_shared<Options>();
-  command->add_option("ID", options->id, "As in `jobs list`")->required();
+  command->add_option("ID", options->id, "As in `jobs list`")->required()->check(whole_id());
   command->add_flag("--json", options->json, "One JSON object");
   command->callback([&chosen, options] {
     chosen = [options](Invocation& invocation) { return show(*options, invocation); };

@@ -5,6 +5,7 @@
 
 #include "cli/event_arguments.hpp"
 #include "cli/schedules_commands.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "wiring.hpp"
 
@@ -65,7 +66,9 @@ void add_schedules_add(CLI::App& parent, Action& chosen) {
   command->add_option("--zone", schedule.timing.time_zone, "Time zone of --cron (UTC)")
       ->type_name("ZONE");
   command->add_option("--queue", schedule.queue, "Queue of its jobs (default)")->type_name("QUEUE");
-  command->add_option("--priority", schedule.priority, "Larger is sooner (0)")->type_name("N");
+  command->add_option("--priority", schedule.priority, "Larger is sooner (0)")
+      ->type_name("N")
+      ->check(whole_int());
   command->add_option("--header", options->headers, "Header NAME=VALUE; may be repeated")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
@@ -75,7 +78,7 @@ void add_schedules_add(CLI::App& parent, Action& chosen) {
       ->check(CLI::IsMember({"skip", "once", "all"}));
   command->add_option("--missed-max", schedule.missed_max, "With all: at most so many (100)")
       ->type_name("N")
-      ->check(CLI::Range(1, 10'000));
+      ->check(whole_number(1, 10'000));
   command->callback([&chosen, options] {
     chosen = [options](Invocation& invocation) { return add(*options, invocation); };
   });

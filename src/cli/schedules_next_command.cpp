@@ -5,6 +5,7 @@
 #include "cli/json_text.hpp"
 #include "cli/schedules_commands.hpp"
 #include "cli/table.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 
 namespace relevo::cli {
@@ -58,7 +59,7 @@ void add_schedules_next(CLI::App& parent, Action& chosen) {
   command->add_option("--zone", options->timing.time_zone, "Time zone (UTC)")->type_name("ZONE");
   command->add_option("-n,--count", options->count, "So many times (5)")
       ->type_name("N")
-      ->check(CLI::Range(1, 10'000));
+      ->check(whole_number(1, 10'000));
   command->add_option("--from", options->from, "Later than this (now)")->type_name("TIME");
   command->add_flag("--json", options->json, "One JSON array of times in UTC");
   command->callback([&chosen, options] {

@@ -35,14 +35,11 @@ struct Options {
 int show_once(const Options& options, const Invocation& invocation) {
   const auto config = load_config(invocation);
   StopSignal stop;
-  const auto database = connect_options(config);
-  postgres::Inspector inspector(database);
-  std::optional<postgres::JobAdmin> jobs(database);
-  const auto newest = inspector.newest_event();
-  const auto backlog = inspector.backlog();
-  if (stop.wait(kInterval)) return exit_code::kOk;
-  const auto look = look_at(inspector, jobs, config.relay.lease_ttl);
-  const auto rate = published_per_second(newest, backlog, look.newest, look.backlog);
+  StatusSource source(connect_options(config));
+  const auto before = look_at_events(source.events);
+  if (before && stop.wait(kInterval)) return exit_code::kOk;
+  const auto look = look_at(source, config.relay.lease_ttl);
+  const auto rate = published_per_second(before, look.events);
   invocation.out.print(options.json ? status_json(look, rate) : status_text(look, rate));
   return exit_code::kOk;
 }
@@ -52,29 +49,22 @@ int watch(const Options& options, const Invocation& invocation) {
   const auto config = load_config(invocation);
   const auto database = connect_options(config);
   StopSignal stop;
-  std::optional<postgres::Inspector> inspector(database);
-  std::optional<postgres::JobAdmin> jobs(database);
-  std::optional<Look> before;
+  std::optional<StatusSource> source(database);
+  std::optional<EventLook> before;
   do {
     try {
-      if (!inspector) {
-        inspector.emplace(database);
-        jobs.emplace(database);
-      }
-      auto look = look_at(*inspector, jobs, config.relay.lease_ttl);
-      const auto rate =
-          before ? published_per_second(before->newest, before->backlog, look.newest, look.backlog)
-                 : std::nullopt;
+      if (!source) source.emplace(database);
+      const auto look = look_at(*source, config.relay.lease_ttl);
+      const auto rate = published_per_second(before, look.events);
       const bool clear = invocation.out.is_terminal() && !options.json;
       invocation.out.print((clear ? kClearScreen : "") + (options.json
                                                               ? status_json(look, rate)
                                                               : status_text(look, rate) + "\n"));
-      before = std::move(look);
+      before = look.events;
     } catch (const core::IntegrationError& error) {
       if (error.kind() != core::ErrorKind::kDisconnected) throw;
       complain(explain(error) + " (trying again)");
-      inspector.reset();
-      jobs.reset();
+      source.reset();
       before.reset();
     }
   } while (!stop.wait(kInterval));

@@ -5,6 +5,7 @@
 #include "cli/command.hpp"
 #include "cli/record_text.hpp"
 #include "cli/stop_signal.hpp"
+#include "cli/whole_number.hpp"
 #include "daemon.hpp"
 #include "relevo/core/error.hpp"
 #include "relevo/kafka/cluster.hpp"
@@ -88,7 +89,7 @@ void add_outbox_tail(CLI::App& parent, Action& chosen) {
   command->add_flag("--from-beginning", options->from_beginning, "Also what is there already");
   command->add_option("--limit", options->limit, "End after so many records")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(whole_number(1, std::numeric_limits<std::int64_t>::max()));
   command->add_flag("--payload", options->payload, "Show the payload, too");
   command->add_flag("--json", options->json, "One JSON object per line");
   command->callback([&chosen, options] {

@@ -4,8 +4,10 @@
 #include <array>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
+#include "relevo/core/civil_time.hpp"
 #include "relevo/worker/json_members.hpp"
 #include "utf8.hpp"
 
@@ -433,15 +435,12 @@ std::optional<core::WallTime> parse_rfc3339(std::string_view text) {
 }
 
 std::string rfc3339(core::WallTime time) {
-  const auto day = floor<days>(time);
-  const year_month_day date{day};
-  const hh_mm_ss clock{floor<milliseconds>(time - day)};
+  const auto at = core::civil_time(time);
+  const auto* sign = at.year > 9999 ? "+" : at.year < 0 ? "-" : "";
   std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", int{date.year()},
-                unsigned{date.month()}, unsigned{date.day()},
-                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-                static_cast<int>(clock.seconds().count()),
-                static_cast<int>(clock.subseconds().count()));
+  std::snprintf(text.data(), text.size(), "%s%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", sign,
+                std::abs(at.year), at.month, at.day, at.hour, at.minute, at.second,
+                at.microsecond / 1'000);
   return text.data();
 }
 

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "relevo/worker/envelope.hpp"
+
 namespace relevo::worker {
 namespace {
 
@@ -77,6 +79,15 @@ Timing Timing::every(milliseconds interval) {
                                 " ms; give 1 s to 36525 days");
   }
   return Timing(interval, {});
+}
+
+Timing Timing::at(WallTime time) {
+  if (time >= kEnd) {
+    throw std::invalid_argument("at: " + rfc3339(time) +
+                                " never fires: nothing is computed beyond the year 2199; give an "
+                                "earlier time");
+  }
+  return {time, {}};
 }
 
 std::optional<WallTime> Timing::next(WallTime after) const {

@@ -40,17 +40,13 @@ class ConsumerGroup : public testing::Test {
   }
 
   std::unique_ptr<Daemon> member(const std::string& instance = {}, const std::string& url = {}) {
-    return std::make_unique<Daemon>(DaemonOptions{
-        url.empty() ? database_.url() : url,
-        kafka_,
-        "none",
-        instance,
-        {{"RELEVO_ROLES", "consumer"},
-         {"RELEVO_KAFKA_PROPERTIES",
-          "session.timeout.ms=" + std::to_string(kSession.count()) + ",heartbeat.interval.ms=500"},
-         {"RELEVO_SUBSCRIPTIONS",
-          "[{name: " + group_ + ", topics: [" + topic_ + "], enqueue: effect}]"}}});
+    return start(
+        instance, url,
+        {{"RELEVO_KAFKA_PROPERTIES", "session.timeout.ms=" + std::to_string(kSession.count()) +
+                                         ",heartbeat.interval.ms=500"}});
   }
+  // With the session that relevo sets by itself.
+  std::unique_ptr<Daemon> member_by_default() { return start({}, {}, {}); }
 
   // Of the events that are written from now on.
   void set_age(const std::string& interval) {
@@ -106,6 +102,15 @@ class ConsumerGroup : public testing::Test {
   int again_ = 0;
 
  private:
+  std::unique_ptr<Daemon> start(const std::string& instance, const std::string& url,
+                                Process::Environment environment) {
+    environment["RELEVO_ROLES"] = "consumer";
+    environment["RELEVO_SUBSCRIPTIONS"] =
+        "[{name: " + group_ + ", topics: [" + topic_ + "], enqueue: effect}]";
+    return std::make_unique<Daemon>(
+        DaemonOptions{url.empty() ? database_.url() : url, kafka_, "none", instance, environment});
+  }
+
   std::string time_;
 
   void write_numbers(int first, int count) {
@@ -138,6 +143,35 @@ TEST_F(ConsumerGroup, RedeliveredEventsHaveNoSecondEffectAndAreCounted) {
       << second->process().standard_error();
   EXPECT_TRUE(eventually(30s, [&] { return duplicates(*second) >= 600; }));
   judge("events redelivered");
+}
+
+TEST_F(ConsumerGroup, PartitionsOfAMemberThatDiedGoOnWithinTheSession) {
+  const auto consumed = [](Daemon& daemon) {
+    return daemon.metric("relevo_messages_total", "done").value_or(0);
+  };
+  auto victim = member_by_default();
+  auto survivor = member_by_default();
+  // Until both have partitions.
+  ASSERT_TRUE(eventually(
+      60s,
+      [&] {
+        const auto before = std::pair(consumed(*victim), consumed(*survivor));
+        write(100);
+        return eventually(2s, [&] {
+          return consumed(*victim) > before.first && consumed(*survivor) > before.second;
+        });
+      },
+      100ms))
+      << survivor->process().standard_error();
+  ASSERT_TRUE(eventually(30s, [&] { return events() == written_; }));
+  victim->process().kill();
+  write(100);  // to all partitions
+  const auto died = std::chrono::steady_clock::now();
+  // 10 s of session (45 s by librdkafka), and what the group takes to divide its partitions anew.
+  EXPECT_TRUE(eventually(25s, [&] { return events() == written_; }))
+      << survivor->process().standard_error();
+  const std::chrono::duration<double> stood = std::chrono::steady_clock::now() - died;
+  judge("a consumer killed, its partitions stood " + std::to_string(stood.count()) + " s");
 }
 
 TEST_F(ConsumerGroup, EventsOfLastYearHaveNoSecondEffect) {

@@ -12,11 +12,11 @@
 #include <nlohmann/json.hpp>
 
 #include "job_worker.hpp"
-#include "support/daemon.hpp"
 #include "support/database.hpp"
 #include "support/environment.hpp"
 #include "support/eventually.hpp"
 #include "support/process.hpp"
+#include "support/program.hpp"
 #include "support/scripted_server.hpp"
 
 namespace relevo::test {
@@ -30,39 +30,8 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-struct Outcome {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-class CliJobsTest : public testing::Test {
+class CliJobsTest : public ProgramTest {
  protected:
-  CliJobsTest() { migrate(database_.url()); }
-
-  Outcome call(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), required_environment("RELEVO_BIN"));
-    Process process(std::move(arguments), environment());
-    const auto exit = process.wait(60s);
-    return {exit ? exit->code : -1, process.standard_output(), process.standard_error()};
-  }
-  std::string done(std::vector<std::string> arguments) const {
-    const auto outcome = call(std::move(arguments));
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
-    EXPECT_EQ(outcome.err, "");
-    return outcome.out;
-  }
-  json answer(std::vector<std::string> arguments) const {
-    arguments.emplace_back("--json");
-    return json::parse(done(std::move(arguments)));
-  }
-  void expect_refused(std::vector<std::string> arguments, int code, const char* hint) const {
-    const auto outcome = call(std::move(arguments));
-    EXPECT_EQ(outcome.code, code) << outcome.err;
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_THAT(outcome.err, AllOf(StartsWith("relevo: "), HasSubstr(hint)));
-    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
-  }
   std::string enqueue(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), {"jobs", "enqueue"});
     auto id = done(std::move(arguments));
@@ -79,13 +48,6 @@ class CliJobsTest : public testing::Test {
     sql_.query("UPDATE relevo.job SET state = 2, run_at = now(), error = 'no route' WHERE id = $1",
                {id});
   }
-  Process::Environment environment() const {
-    return {{"RELEVO_DATABASE_URL", database_.url()},
-            {"RELEVO_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"}};
-  }
-
-  Database database_{required_environment("RELEVO_TEST_POSTGRES")};
-  Connection sql_ = database_.connect();
 };
 
 TEST_F(CliJobsTest, EnqueueStoresWhatIsGivenAndPrintsTheId) {
@@ -283,6 +245,12 @@ TEST_F(CliJobsTest, QueuesShowsJobsLimitsAndPauses) {
             0);
 }
 
+TEST_F(CliJobsTest, YearsBeyondFourDigitsCannotBeMistaken) {
+  const auto id = sql_.value("SELECT relevo.enqueue('k', run_at => '99999-12-31 Z')");
+  EXPECT_THAT(done({"jobs", "list"}), HasSubstr("+99999-12-31T00:00:00.000Z"));
+  EXPECT_EQ(answer({"jobs", "show", id}).at("run_at"), "+99999-12-31T00:00:00.000Z");
+}
+
 TEST_F(CliJobsTest, StatusTellsOfJobsToWhomMaySeeThem) {
   enqueue({"k", "--queue", "mail"});
   sql_.exec("SELECT relevo.schedule_put('nightly', 'k', cron => '0 3 * * *')");
@@ -295,17 +263,36 @@ TEST_F(CliJobsTest, StatusTellsOfJobsToWhomMaySeeThem) {
   EXPECT_THAT(done({"status"}),
               AllOf(HasSubstr("mail"), HasSubstr("(free)"), HasSubstr("schedules:   1")));
 
-  const auto role = unique_name("relay_");
-  sql_.exec("CREATE ROLE " + role + " LOGIN IN ROLE relevo_relay");
-  Process relay({required_environment("RELEVO_BIN"), "status"},
-                {{"RELEVO_DATABASE_URL", with_user(database_.url(), role)},
-                 {"RELEVO_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"}});
-  const auto exit = relay.wait(60s);
-  sql_.exec("DROP ROLE " + role);
-  ASSERT_TRUE(exit);
-  EXPECT_EQ(exit->code, 0) << relay.standard_error();
-  EXPECT_THAT(relay.standard_output(),
-              AllOf(HasSubstr("backlog:"), HasSubstr("no member of relevo_worker")));
+  const auto relay = call_as("relevo_relay", {"status"});
+  EXPECT_EQ(relay.code, 0) << relay.err;
+  EXPECT_THAT(relay.out, AllOf(HasSubstr("backlog:"), HasSubstr("no member of relevo_worker")));
+}
+
+TEST_F(CliJobsTest, AWorkersOwnRoleSeesAllButEvents) {
+  enqueue({"k", "--queue", "mail"});
+  const auto text = call_as("relevo_worker", {"status"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, AllOf(StartsWith("events: this user may not see them (it is no member of "
+                                         "relevo_relay)\n"),
+                              HasSubstr("no replica is running"), HasSubstr("mail"),
+                              HasSubstr("(free)"), Not(HasSubstr("backlog"))));
+  const auto status = json::parse(call_as("relevo_worker", {"status", "--json"}).out);
+  for (const auto* member :
+       {"backlog", "published_per_second", "shards", "dead_events", "waiting_aggregates"}) {
+    EXPECT_TRUE(status.at(member).is_null()) << member;
+  }
+  EXPECT_EQ(status.at("queues")[0].at("queue"), "mail");
+  EXPECT_EQ(status.at("replicas"), json::array());
+
+  const auto check = call_as("relevo_worker", {"check"});
+  EXPECT_THAT(check.out,
+              AllOf(HasSubstr("ok       schema: "),
+                    HasSubstr("note     events: this user may not see them (it is no member of "
+                              "relevo_relay)"),
+                    Not(HasSubstr("permission denied")), Not(HasSubstr("no events yet"))));
+  const auto list = call_as("relevo_relay", {"jobs", "list"});
+  EXPECT_EQ(list.code, 3);
+  EXPECT_THAT(list.err, AllOf(HasSubstr("42501"), HasSubstr("relevo_worker for jobs")));
 }
 
 TEST_F(CliJobsTest, DrainRunsWhatIsDueAndWhatFollowsFromIt) {

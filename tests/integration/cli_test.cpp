@@ -21,6 +21,7 @@
 #include "support/kafka_publishing.hpp"
 #include "support/postgres_server.hpp"
 #include "support/process.hpp"
+#include "support/program.hpp"
 
 namespace relevo::test {
 namespace {
@@ -34,23 +35,6 @@ using testing::Not;
 using testing::StartsWith;
 
 constexpr auto kSecret = "pass-wort-4711";
-
-struct Outcome {
-  int code = -1;
-  std::string out;
-  std::string err;
-  std::chrono::milliseconds took{};
-};
-
-Outcome call(std::vector<std::string> arguments, const Process::Environment& environment = {}) {
-  arguments.insert(arguments.begin(), required_environment("RELEVO_BIN"));
-  const auto start = std::chrono::steady_clock::now();
-  Process process(std::move(arguments), environment);
-  const auto exit = process.wait(30s);
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::steady_clock::now() - start);
-  return {exit ? exit->code : -1, process.standard_output(), process.standard_error(), took};
-}
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -416,6 +400,25 @@ TEST_F(CliTest, CheckTellsWhatItFinds) {
   const auto cached = relevo({"check"});
   EXPECT_EQ(cached.code, 3);
   EXPECT_THAT(cached.out, HasSubstr("error    sequence of ids: CACHE 10"));
+}
+
+TEST_F(CliTest, CheckLooksAtTheTopicsOfSubscriptions) {
+  migrate(database_.url());
+  const auto there = prefix_ + ".there";
+  KafkaAdmin(kafka_).create_topic(there, 3);
+  const TemporaryDirectory directory("relevo-cli-");
+  const auto file = (directory.path() / "relevo.yaml").string();
+  const auto source = prefix_ + ".gone", dead = prefix_ + ".dead";
+  std::ofstream(file) << "subscriptions: [{name: s, topics: [" << there << ", " << source
+                      << "], enqueue: k, dead_letter_topic: " << dead << "}]\n";
+  const auto found = relevo({"check", "-c", file});
+  EXPECT_EQ(found.code, 0) << found.err;
+  EXPECT_THAT(found.out,
+              AllOf(HasSubstr("ok       topic " + there + " of subscription s: 3 partitions\n"),
+                    HasSubstr("\nwarning  topic " + source + " of subscription s: "),
+                    HasSubstr("\nwarning  dead letter topic " + dead + " of subscription s: ")));
+  const auto created = relevo({"check", "-c", file}, {{"RELEVO_KAFKA_TOPICS_CREATE", "true"}});
+  EXPECT_THAT(created.out, HasSubstr("\nnote     dead letter topic " + dead));
 }
 
 TEST_F(CliTest, CheckTellsAllMistakesOfTheConfiguration) {

@@ -503,5 +503,21 @@ TEST_F(ConsumerTest, messages_become_jobs) {
             0);
 }
 
+TEST_F(ConsumerTest, tombstones_become_jobs_without_a_payload) {
+  MessageJobs handler("order.gone");
+  auto records = numbered(0, 3, 1);
+  records[1].value.reset();
+  records[2].value = " null ";
+  write(records);
+  auto subscription = consumer(handler);
+  subscription->start();
+  ASSERT_TRUE(eventually(30s, [&] { return number("SELECT count(*) FROM relevo.job") == 3; }))
+      << log.all();
+  subscription->stop();
+  EXPECT_EQ(database.connect().value("SELECT string_agg(payload::text, ' ' ORDER BY id) FROM "
+                                     "relevo.job"),
+            "0 null null");
+}
+
 }  // namespace
 }  // namespace relevo::worker

@@ -7,7 +7,7 @@
 #include "relevo/postgres/migrator.hpp"
 #include "support/database.hpp"
 #include "support/environment.hpp"
-#include "support/process.hpp"
+#include "support/program.hpp"
 
 namespace relevo::test {
 namespace {
@@ -19,12 +19,6 @@ using testing::HasSubstr;
 
 class DeadMessagesTest : public testing::Test {
  protected:
-  struct Outcome {
-    int code = -1;
-    std::string out;
-    std::string err;
-  };
-
   DeadMessagesTest() {
     postgres::ConnectOptions options;
     options.url = database.url();
@@ -41,10 +35,7 @@ class DeadMessagesTest : public testing::Test {
   }
 
   Outcome relevo(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), required_environment("RELEVO_BIN"));
-    Process process(std::move(arguments), {{"RELEVO_DATABASE_URL", database.url()}});
-    const auto exit = process.wait(30s);
-    return {exit ? exit->code : -1, process.standard_output(), process.standard_error()};
+    return call(std::move(arguments), {{"RELEVO_DATABASE_URL", database.url()}});
   }
   std::int64_t number(const std::string& sql) { return database.connect().number(sql); }
 

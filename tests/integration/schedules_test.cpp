@@ -11,11 +11,8 @@
 
 #include "relevo/postgres/schedules.hpp"
 #include "relevo/worker/schedule_runner.hpp"
-#include "support/daemon.hpp"
-#include "support/database.hpp"
-#include "support/environment.hpp"
 #include "support/eventually.hpp"
-#include "support/process.hpp"
+#include "support/program.hpp"
 
 namespace relevo::test {
 namespace {
@@ -100,9 +97,9 @@ ScheduleDefinition cron(const std::string& name, const std::string& expression) 
   return schedule;
 }
 
-class SchedulesTest : public testing::Test {
+class SchedulesTest : public ProgramTest {
  protected:
-  SchedulesTest() { migrate(database_.url()); }
+  SchedulesTest() : ProgramTest({"schedules"}) {}
 
   std::unique_ptr<ScheduleRunner> started(std::vector<ScheduleDefinition> configured = {}) {
     postgres::ConnectOptions options;
@@ -149,8 +146,6 @@ class SchedulesTest : public testing::Test {
               0);
   }
 
-  Database database_{required_environment("RELEVO_TEST_POSTGRES")};
-  Connection sql_ = database_.connect();
   Told told_;
 };
 
@@ -291,14 +286,15 @@ TEST_F(SchedulesTest, ABadScheduleIsToldOnceAndStopsNoOther) {
       "*', 'EST+3');"
       "INSERT INTO relevo.schedule (name, kind, every, headers) VALUES ('b refused', 'k', '1 s', "
       "'[1]');"
+      "INSERT INTO relevo.schedule (name, kind, at) VALUES ('b never', 'k', '9999-01-01Z');"
       "INSERT INTO relevo.schedule (name, kind, cron) VALUES ('b mended', 'mended', 'x')");
   const auto runner = started();
   ASSERT_TRUE(has_jobs("pulse", 4));
   ASSERT_TRUE(has_jobs("a pulse", 4));
-  EXPECT_TRUE(eventually(10s, [&] { return told_.broken() == 4; }));
+  EXPECT_TRUE(eventually(10s, [&] { return told_.broken() == 5; }));
   sql_.exec("UPDATE relevo.schedule SET cron = '* * * * * *' WHERE name = 'b mended'");
   ASSERT_TRUE(has_jobs("mended", 2));
-  EXPECT_TRUE(eventually(10s, [&] { return told_.broken() == 3; }));
+  EXPECT_TRUE(eventually(10s, [&] { return told_.broken() == 4; }));
   runner->stop();
   expect_each_second_once("pulse");
   expect_each_second_once("a pulse");
@@ -308,6 +304,7 @@ TEST_F(SchedulesTest, ABadScheduleIsToldOnceAndStopsNoOther) {
                   AllOf(HasSubstr("cannot be fired schedule=b no cron"), HasSubstr("has 2 fields")),
                   AllOf(HasSubstr("cannot be fired schedule=b zone"), HasSubstr("time zone")),
                   HasSubstr("cannot be fired schedule=b refused"),
+                  AllOf(HasSubstr("cannot be fired schedule=b never"), HasSubstr("year 2199")),
                   HasSubstr("cannot be fired schedule=b mended")));
 }
 
@@ -330,27 +327,7 @@ TEST_F(SchedulesTest, TheConfigurationIsPutAtTheStart) {
   EXPECT_EQ(sql_.query("SELECT * FROM relevo.schedule WHERE name = 'stays'"), before);
 }
 
-struct Outcome {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-class SchedulesCommandsTest : public SchedulesTest {
- protected:
-  Outcome call(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), {required_environment("RELEVO_BIN"), "schedules"});
-    Process process(std::move(arguments), {{"RELEVO_DATABASE_URL", database_.url()},
-                                           {"RELEVO_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"}});
-    const auto exit = process.wait(30s);
-    return {exit ? exit->code : -1, process.standard_output(), process.standard_error()};
-  }
-  void done(std::vector<std::string> arguments) const {
-    const auto outcome = call(std::move(arguments));
-    EXPECT_EQ(outcome.code, 0) << outcome.err;
-    EXPECT_EQ(outcome.err, "");
-  }
-};
+using SchedulesCommandsTest = SchedulesTest;
 
 TEST_F(SchedulesCommandsTest, AddListPauseResumeRunRemove) {
   EXPECT_EQ(call({"list"}).out, "no schedules\n");
@@ -384,26 +361,20 @@ TEST_F(SchedulesCommandsTest, AddListPauseResumeRunRemove) {
 }
 
 TEST_F(SchedulesCommandsTest, MistakesAreOneLineThatTellsWhatToDo) {
-  const auto expect = [this](std::vector<std::string> arguments, int code, const char* hint) {
-    const auto outcome = call(std::move(arguments));
-    EXPECT_EQ(outcome.code, code) << outcome.err;
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_THAT(outcome.err, AllOf(testing::StartsWith("relevo: "), HasSubstr(hint)));
-    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1);
-  };
   done({"add", "nightly", "k", "--every", "2h"});
-  expect({"remove", "nigthly"}, 1, "did you mean \"nightly\"?");
-  expect({"run", "other"}, 1, "relevo schedules list");
-  expect({"add", "x", "k", "--cron", "0 25 * * *"}, 2, "hour \"25\": is out of range");
-  expect({"add", "x", "k", "--cron", "0 0 30 2 *"}, 2, "February has no day 30");
-  expect({"add", "x", "k", "--cron", "0 3 * * *", "--zone", "Madrid"}, 2, "Europe/Madrid");
-  expect({"add", "x", "k", "--every", "2h", "--zone", "Madrid"}, 2, "Europe/Madrid");
-  expect({"add", "x", "k", "--every", "soon"}, 2, "15m");
-  expect({"add", "x", "k", "--at", "2026-03-29"}, 2, "with its offset");
-  expect({"add", "x", "k"}, 2, "--cron,--every,--at");
-  expect({"add", "x", "k", "--every", "2h", "--missed", "never"}, 2, "skip");
-  expect({"add", "", "k", "--every", "2h"}, 1, "name: is empty");
-  expect({"next", "* * *"}, 2, "has 3 fields");
+  expect_refused({"remove", "nigthly"}, 1, "did you mean \"nightly\"?");
+  expect_refused({"run", "other"}, 1, "relevo schedules list");
+  expect_refused({"add", "x", "k", "--cron", "0 25 * * *"}, 2, "hour \"25\": is out of range");
+  expect_refused({"add", "x", "k", "--cron", "0 0 30 2 *"}, 2, "February has no day 30");
+  expect_refused({"add", "x", "k", "--cron", "0 3 * * *", "--zone", "Madrid"}, 2, "Europe/Madrid");
+  expect_refused({"add", "x", "k", "--every", "2h", "--zone", "Madrid"}, 2, "Europe/Madrid");
+  expect_refused({"add", "x", "k", "--every", "soon"}, 2, "15m");
+  expect_refused({"add", "x", "k", "--at", "2026-03-29"}, 2, "with its offset");
+  expect_refused({"add", "x", "k", "--at", "9999-01-01T00:00:00Z"}, 2, "beyond the year 2199");
+  expect_refused({"add", "x", "k"}, 2, "--cron,--every,--at");
+  expect_refused({"add", "x", "k", "--every", "2h", "--missed", "never"}, 2, "skip");
+  expect_refused({"add", "", "k", "--every", "2h"}, 1, "name: is empty");
+  expect_refused({"next", "* * *"}, 2, "has 3 fields");
   EXPECT_EQ(schedules().list().size(), 1U);
 }
 

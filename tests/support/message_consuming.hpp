@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,7 +72,7 @@ class ConsumerFigures final : public worker::ConsumerMetrics {
 
 struct TestRecord {
   std::string key;
-  std::string value;
+  std::optional<std::string> value;  // nullopt: a tombstone
   std::vector<std::pair<std::string, std::string>> headers;
 };
 

@@ -143,6 +143,14 @@ TEST(CliEventArguments, AnAggregateIsDividedAtTheFirstSlash) {
   }
 }
 
+TEST(CliExplain, ARefusedArgumentNeedsNoNamesOfFunctions) {
+  const IntegrationError refused(ErrorKind::kRejected, "job_pause",
+                                 "22023 relevo.pause: queue: is empty; give 1 to 255 bytes");
+  EXPECT_EQ(explain(refused), "queue: is empty; give 1 to 255 bytes");
+  const IntegrationError other(ErrorKind::kRejected, "job_pause", "22023 invalid value");
+  EXPECT_EQ(explain(other), "job_pause: 22023 invalid value");
+}
+
 TEST(CliExplain, SaysWhatToDoAndWithWhichCodeToEnd) {
   struct Case {
     ErrorKind kind;
@@ -156,6 +164,7 @@ TEST(CliExplain, SaysWhatToDoAndWithWhichCodeToEnd) {
       {ErrorKind::kMisconfigured, "FATAL:  3D000: database \"x\" does not exist",
        "create the database", 3},
       {ErrorKind::kMisconfigured, "42501 permission denied for table outbox", "relevo_relay", 3},
+      {ErrorKind::kMisconfigured, "42501 permission denied for view jobs", "relevo_worker", 3},
       {ErrorKind::kRejected, "42P01 relation \"relevo.outbox\" does not exist", "relevo migrate",
        3},
       {ErrorKind::kRejected, "3F000 schema \"relevo\" does not exist", "relevo migrate", 3},
@@ -280,6 +289,18 @@ TEST(CliFindings, JudgesTopicsByWhatTheyTake) {
   EXPECT_EQ(judge_topic(missing, true).level, Level::kNote);
 }
 
+TEST(CliFindings, MissingTopicsOfASubscriptionAreWarnings) {
+  const kafka::TopicDescription missing{"t", false, 0, std::nullopt, "Unknown topic"};
+  const kafka::TopicDescription there{"t", true, 3, std::nullopt, ""};
+  EXPECT_EQ(judge_source_topic(there, "s").level, Level::kOk);
+  EXPECT_EQ(judge_source_topic(missing, "s").level, Level::kWarning);
+  EXPECT_EQ(judge_dead_letter_topic(there, "s", false).level, Level::kOk);
+  EXPECT_EQ(judge_dead_letter_topic(missing, "s", true).level, Level::kNote);
+  EXPECT_EQ(finding_line(judge_dead_letter_topic(missing, "s", false)),
+            "warning  dead letter topic t of subscription s: Unknown topic; the key of a dead "
+            "message waits until it is there; create it, or set kafka.topics.create\n");
+}
+
 TEST(CliFindings, TopicsAreThoseThatEventsGoTo) {
   const std::vector<postgres::TopicNames> names{{std::nullopt, "order", "Paid", "acme"},
                                                 {"named", "order", "Paid", std::nullopt},
@@ -356,32 +377,32 @@ TEST(CliRecords, ThePatternOfATemplate) {
 }
 
 TEST(CliStatus, TheRateIsWhatCameInLessWhatStayed) {
-  const auto at = [](std::int64_t id, core::WallTime time) {
-    return postgres::NewestEvent{id, time};
-  };
-  const auto backlog = [](std::int64_t events) {
-    return postgres::Backlog{events, true, std::nullopt};
+  const auto at = [](std::int64_t id, core::WallTime time, std::int64_t backlog) {
+    EventLook look;
+    look.newest = {id, time};
+    look.backlog.events = backlog;
+    return std::optional(look);
   };
   const core::WallTime start{};
-  EXPECT_DOUBLE_EQ(
-      *published_per_second(at(100, start), backlog(50), at(300, start + 2s), backlog(10)), 120);
-  EXPECT_DOUBLE_EQ(
-      *published_per_second(at(100, start), backlog(0), at(100, start + 1s), backlog(5)), 0);
-  EXPECT_FALSE(published_per_second(at(1, start), backlog(0), at(2, start), backlog(0)));
+  EXPECT_DOUBLE_EQ(*published_per_second(at(100, start, 50), at(300, start + 2s, 10)), 120);
+  EXPECT_DOUBLE_EQ(*published_per_second(at(100, start, 0), at(100, start + 1s, 5)), 0);
+  EXPECT_FALSE(published_per_second(at(1, start, 0), at(2, start, 0)));
+  EXPECT_FALSE(published_per_second(std::nullopt, at(2, start, 0)));
 }
 
 TEST(CliStatus, AnEstimateIsMarked) {
   Look look;
-  look.backlog = {20'000, false, look.newest.asked_at - 3s};
-  look.shards.push_back({.shard = 0,
-                         .holder = std::nullopt,
-                         .epoch = 1,
-                         .tick_a = 2,
-                         .tick_b = 3,
-                         .last_id = -1,
-                         .behind = 5s});
-  look.dead.push_back({"parked", "too_large", 4});
-  look.waiting_aggregates = 2;
+  auto& events = look.events.emplace();
+  events.backlog = {20'000, false, events.newest.asked_at - 3s};
+  events.shards.push_back({.shard = 0,
+                           .holder = std::nullopt,
+                           .epoch = 1,
+                           .tick_a = 2,
+                           .tick_b = 3,
+                           .last_id = -1,
+                           .behind = 5s});
+  events.dead.push_back({"parked", "too_large", 4});
+  events.waiting_aggregates = 2;
   const auto text = status_text(look, std::nullopt);
   EXPECT_THAT(text, HasSubstr("≈ 20000 events, the oldest stored 3.0 s ago"));
   EXPECT_THAT(text, HasSubstr("(free)"));

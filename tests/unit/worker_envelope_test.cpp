@@ -229,6 +229,18 @@ TEST(Rfc3339, is_written_to_the_millisecond) {
             "2026-02-28T00:02:03.456Z");
 }
 
+TEST(Rfc3339, years_that_it_cannot_write_have_a_sign) {
+  using namespace std::chrono;
+  using core::WallTime;
+  EXPECT_EQ(rfc3339(WallTime{seconds{253'402'300'799}}), "9999-12-31T23:59:59.000Z");
+  EXPECT_EQ(rfc3339(WallTime{seconds{253'402'300'800}}), "+10000-01-01T00:00:00.000Z");
+  // As PostgreSQL counts them: extract(epoch FROM '99999-12-31Z'::timestamptz).
+  EXPECT_EQ(rfc3339(WallTime{seconds{3'093'527'894'400}}), "+99999-12-31T00:00:00.000Z");
+  EXPECT_EQ(rfc3339(WallTime::max()), "+294247-01-10T04:00:54.775Z");
+  EXPECT_EQ(rfc3339(WallTime{sys_days{year{0} / 1 / 1}}), "0000-01-01T00:00:00.000Z");
+  EXPECT_EQ(rfc3339(WallTime{sys_days{year{-43} / 3 / 15}}), "-0043-03-15T00:00:00.000Z");
+}
+
 TEST(JsonMembers, gives_each_value_as_it_stands) {
   std::vector<std::pair<std::string, std::string>> members;
   for_each_member(

@@ -14,6 +14,7 @@ namespace {
 
 using namespace std::chrono;
 using core::WallTime;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -125,7 +126,7 @@ TEST(Timing, EveryIsAMultipleSince1970WhateverTheStart) {
 TEST(Timing, EndsWithTheYear2199) {
   const WallTime end = sys_days{year{2200} / 1 / 1};
   EXPECT_EQ(Timing::every(hours(1)).next(end - hours(1)), kNone);
-  EXPECT_EQ(Timing::at(end).next(at(0)), kNone);
+  EXPECT_EQ(Timing::at(end - microseconds(1)).next(at(0)), end - microseconds(1));
   EXPECT_EQ(plan(Timing::every(hours(1)), kOnce, kNone, kNone, end).next, kNone);
 }
 
@@ -134,6 +135,19 @@ TEST(Timing, RefusesAnIntervalThatIsTooShortOrTooLong) {
   EXPECT_THROW((void)Timing::every(milliseconds(-5'000)), std::invalid_argument);
   EXPECT_THROW((void)Timing::every(days(40'000)), std::invalid_argument);
   EXPECT_NO_THROW((void)Timing::every(milliseconds(1'000)));
+}
+
+TEST(Timing, RefusesATimeThatNeverFires) {
+  const WallTime end = sys_days{year{2200} / 1 / 1};
+  for (const auto time : {end, WallTime(sys_days{year{9999} / 12 / 31}), WallTime::max()}) {
+    try {
+      (void)Timing::at(time);
+      FAIL() << "accepted";
+    } catch (const std::invalid_argument& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr("never fires"), HasSubstr("year 2199")));
+    }
+  }
+  EXPECT_THROW((void)parse_timing({.cron = {}, .every = {}, .at = end}), std::invalid_argument);
 }
 
 TEST(ParseMissed, KnowsThreeWords) {

@@ -64,9 +64,12 @@ constexpr std::array kClientDefaults{
 };
 
 constexpr std::array kMemberDefaults{
+    // How long the partitions of a member that died stand still; librdkafka's default is 45 s.
+    // Brokers take 6 s to 30 min (group.min.session.timeout.ms).
+    Property{"session.timeout.ms", "10000"},
+    Property{"heartbeat.interval.ms", "3000"},
     // Fetched ahead per subscription; the default is 64 MiB and 100,000 messages. So little is
-    // enough
-    // since KafkaConsumer keeps the fetching going.
+    // enough since KafkaConsumer keeps the fetching going.
     Property{"queued.max.messages.kbytes", "1024"},
     Property{"queued.min.messages", "5000"},
     // New topics and partitions are found so soon.

@@ -62,6 +62,13 @@ void append_json_member(std::string& object, const char* name, const std::string
   object += json;
 }
 
+bool is_null(std::string_view json) {
+  static constexpr std::string_view kSpace = " \t\r\n";
+  const auto first = json.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return false;
+  return json.substr(first, json.find_last_not_of(kSpace) + 1 - first) == "null";
+}
+
 void append_json(std::string& array, const worker::NewJob& job, std::string_view statement) {
   array += '{';
   append_member(array, "kind", job.kind);
@@ -127,7 +134,8 @@ void Transaction::enqueue_many(std::span<const worker::NewJob> jobs) {
   const auto& statement = statements::kUnitEnqueueMany;
   std::string array = "[";
   for (const auto& job : jobs) {
-    if (job.delay) {  // from the database's clock, which only the single form knows
+    // What only the single form knows: the database's clock, and that a null is not the default.
+    if (job.delay || is_null(job.payload)) {
       UnitOfWork::enqueue_many(jobs);
       return;
     }

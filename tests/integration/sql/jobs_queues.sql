@@ -20,7 +20,7 @@ SELECT assert.equal(states(), NULL, 'rows that say nothing are gone');
 SELECT relevo.set_tenant_weight('t', 5), relevo.set_tenant_weight('t', 7), relevo.set_tenant_weight('s', 2), relevo.set_tenant_weight('s', NULL) \g /dev/null
 SELECT assert.equal(string_agg(r ->> 'tenant' || (r ->> 'weight'), ','), 't7', 'weights') FROM rows_of('EXECUTE tenant_weights') r;
 SELECT assert.fails('SELECT relevo.' || call, '22023', 'relevo.' || message)
-FROM (VALUES ('pause(NULL)', 'pause: queue: is NULL; give 1 to 255 bytes'), ($$pause('')$$, 'pause: queue: is empty'), ($$resume('q', E'\n')$$, 'resume: kind: holds a control character'),
+FROM (VALUES ('pause(NULL)', 'pause: queue: is NULL; give 1 to 255 bytes'), ($$pause('')$$, 'pause: queue: is empty'), ($$pause('mail*')$$, 'pause: queue: is ''mail*''; give the whole name of a queue, or * for all queues'), ($$pause('**')$$, 'pause: queue: is ''**'''), ($$resume('q', E'\n')$$, 'resume: kind: holds a control character'),
   ($$set_queue_concurrency('q', 0)$$, 'set_queue_concurrency: n: is 0; give at least 1, or NULL for no limit'), ($$set_queue_concurrency(NULL, 1)$$, 'set_queue_concurrency: queue: is NULL'),
   ($$set_rate('k', 0, 1)$$, 'set_rate: per_second: is 0; give a number above 0'), ($$set_rate('k', 'NaN', 1)$$, 'set_rate: per_second: is NaN'), ($$set_rate('k', 1, 0.5)$$, 'set_rate: burst: is 0.5; give a number from 1 on'),
   ($$set_rate('k', 1, NULL)$$, 'set_rate: burst: is NULL'), ($$set_rate(repeat('x', 1025), 1, 1)$$, 'set_rate: key: has 1025 bytes; give at most 1024'),

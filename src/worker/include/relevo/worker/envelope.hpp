@@ -43,7 +43,8 @@ struct Undecodable {
 // RFC 3339 -> time, as far as it goes into microseconds; nullopt: not one.
 std::optional<core::WallTime> parse_rfc3339(std::string_view text);
 
-// The other way, in UTC with milliseconds: 2026-01-31T12:00:00.123Z.
+// The other way, in UTC with milliseconds: 2026-01-31T12:00:00.123Z. A year beyond 9999, which
+// RFC 3339 cannot write, stands with its sign, as ISO 8601 has it: +99999-12-31T00:00:00.000Z.
 std::string rfc3339(core::WallTime time);
 
 }  // namespace relevo::worker

@@ -30,7 +30,7 @@ class Timing {
   // The multiples of the interval after 1970-01-01 00:00 UTC, whenever it was set up and whatever
   // clocks do: every replica and every version comes to the same ticks.
   static Timing every(std::chrono::milliseconds interval);
-  static Timing at(core::WallTime time) { return {time, {}}; }
+  static Timing at(core::WallTime time);
 
   // nullopt: none before the year 2200.
   [[nodiscard]] std::optional<core::WallTime> next(core::WallTime after) const;

@@ -350,7 +350,8 @@ void Worker::Loop::collect_ended() {
   std::vector<EndedJob> told;
   told.reserve(ended_.size());
   for (auto& one : ended_) {
-    const std::string_view kind = one.claim->kind ? one.claim->kind->pattern : "unknown";
+    const auto* entry = one.claim->kind;
+    const auto kind = entry ? std::string_view(entry->pattern) : std::string_view("unknown");
     told.push_back({kind, end(one), one.ran});
   }
   to_.metrics.jobs_ended(told);

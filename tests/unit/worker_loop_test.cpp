@@ -26,16 +26,25 @@ class MutedLog final : public core::Log {
   void write(core::Level, std::string_view, std::span<const core::Field>) override {}
 };
 
-class NoMetrics final : public Metrics {
+class CountedMetrics final : public Metrics {
  public:
   void jobs_started(std::span<const StartedJob>) override {}
-  void jobs_ended(std::span<const EndedJob>) override {}
+  void jobs_ended(std::span<const EndedJob> jobs) override {
+    std::lock_guard lock(mutex);
+    for (const auto& job : jobs) ++ended[std::string(job.kind) + " " + std::string(job.outcome)];
+  }
+  int of(const std::string& kind_and_outcome) {
+    std::lock_guard lock(mutex);
+    return ended[kind_and_outcome];
+  }
   void jobs_running(std::size_t) override {}
   void crash_attempts(std::size_t jobs) override { crashes += jobs; }
   void results_fenced(std::size_t) override {}
   void lanes_held(std::size_t) override {}
   void lanes_lost(std::size_t) override {}
   std::atomic<std::size_t> crashes{0};
+  std::mutex mutex;
+  std::map<std::string, int> ended;  // by kind and outcome
 };
 
 // Who ran what, and how often.
@@ -105,6 +114,11 @@ class Process {
                    if (runs.of(job.id) > 1) return done();
                    throw core::IntegrationError(core::ErrorKind::kConflict, "test", "deadlock");
                  }));
+    registry.add("a.kind.whose.name.is.longer.than.a.short.string",
+                 std::make_unique<Handler>([&runs](const Job& job, Context&) {
+                   runs.add(job.id);
+                   return retry("no");
+                 }));
     registry.add("fails", std::make_unique<Handler>([&runs](const Job& job, Context&) {
                    runs.add(job.id);
                    return retry("later", 1h);
@@ -142,7 +156,7 @@ class Process {
 
   ShiftedClock clock;
   MutedLog log;
-  NoMetrics metrics;
+  CountedMetrics metrics;
   Registry registry;
   feed::LeaseKeeper leases;
   std::optional<Worker> worker;
@@ -425,6 +439,25 @@ TEST(WorkerLoop, RunsWhatAWorkerThatDiedHadInItsJournalBeforeItEnds) {
   ASSERT_TRUE(finishes(one));
   EXPECT_EQ(w.runs.of(id), 1);
   EXPECT_EQ(one.metrics.crashes, 1U);
+}
+
+TEST(WorkerLoop, TellsTheMetricsOfEachEndByKindAndOutcome) {
+  World w;
+  auto last = of_kind("a.kind.whose.name.is.longer.than.a.short.string");
+  last.attempts = KindPolicy{}.max_attempts - 1;
+  for (int i = 0; i < 3; ++i) w.jobs.put(last);
+  for (int i = 0; i < 2; ++i) w.jobs.put(of_kind("again"));
+  w.jobs.put(of_kind("unheard of"));
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  EXPECT_TRUE(eventually(
+      20s, [&] { return one.metrics.of("again completed") == 2; }, 2ms));
+  EXPECT_TRUE(eventually(
+      20s,
+      [&] { return one.metrics.of("a.kind.whose.name.is.longer.than.a.short.string dead") == 3; },
+      2ms));
+  EXPECT_TRUE(eventually(
+      20s, [&] { return one.metrics.of("unknown retry") >= 1; }, 2ms));
+  EXPECT_EQ(one.metrics.of("again retry"), 2);
 }
 
 // ---- operations, edits, sweeps

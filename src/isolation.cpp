@@ -201,11 +201,13 @@ Ended ChildIsolation::run(const worker::Claim& claim, std::stop_token stop) {
   const auto reply = child->ask(job_text(claim, worker_), stop);
   const auto text = json::parse(reply.line.value_or(""), nullptr, false);
   const auto how = text.is_object() ? how_of(text) : std::nullopt;
-  if (how && !alone && !reply.told_to_stop) {
-    const std::lock_guard lock(mutex_);
-    idle_.push_back({std::move(child), clock_.now()});
+  if (how) {
+    if (!alone && !reply.told_to_stop) {
+      const std::lock_guard lock(mutex_);
+      idle_.push_back({std::move(child), clock_.now()});
+    }
+    return ended(*how, outcome_of(text));
   }
-  if (how) return ended(*how, outcome_of(text));
   if (reply.told_to_stop) {
     return ended(Ended::How::kJudged, worker::retry("ran into its time limit or was cancelled"));
   }

@@ -28,7 +28,9 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-constexpr auto kBalanceEvery = 200ms;
+constexpr auto kBalanceEvery = 50ms;
+constexpr milliseconds kTakeAgain{10};  // at first, while lanes of our share are somebody else's
+constexpr milliseconds kTakeAgainAtMost{200};
 constexpr auto kControlsEvery = 1s;
 constexpr auto kSignalsEvery = 100ms;
 constexpr auto kTickEvery = 25ms;
@@ -93,7 +95,7 @@ class Worker::Loop {
   void over(const JobKey& job);
 
   void balance_if_due();
-  void take_lanes(std::size_t share);
+  bool take_lanes(std::size_t share);
   void enter(HeldLane& lane);
   void settle_due();
   std::optional<std::size_t> settle(HeldLane& lane, bool crash);
@@ -185,6 +187,7 @@ class Worker::Loop {
   core::BootTime next_look_{};
   core::BootTime next_tick_{};  // until then new jobs are only peeked at
   core::BootTime next_balance_{};
+  milliseconds take_again_{kTakeAgain};
   core::BootTime next_controls_{};
   core::BootTime next_signals_{};
   core::BootTime next_save_{};
@@ -310,6 +313,7 @@ void Worker::Loop::turn() {
   write_results();
   keep_leases();
   balance_if_due();
+  hand_back_leaving();
   settle_due();
   refresh_controls();
   apply_signals();
@@ -508,16 +512,19 @@ void Worker::Loop::balance_if_due() {
       --staying;
     }
   }
-  hand_back_leaving();
-  if (lanes_.size() < share) take_lanes(share);
+  if (lanes_.size() < share) {
+    // Whoever has them may be about to hand them back; nobody works them until we look.
+    take_again_ = take_lanes(share) ? kTakeAgain : std::min(take_again_ * 2, kTakeAgainAtMost);
+    if (lanes_.size() < share) next_balance_ = now + take_again_;
+  }
   to_.metrics.lanes_held(lanes_.size());
 }
 
-void Worker::Loop::take_lanes(std::size_t share) {
+bool Worker::Loop::take_lanes(std::size_t share) {
   const auto asked = to_.clock.now();
   auto rows = connected_->session.lanes->take(to_.leases.holder(), to_.leases.ttl(),
                                               static_cast<int>(share - lanes_.size()));
-  if (rows.empty()) return;
+  if (rows.empty()) return false;
   std::vector<feed::Held> held;
   for (const auto& row : rows) held.push_back({row.lane, row.epoch, row.version, {}});
   to_.leases.hold(held, asked);
@@ -543,6 +550,7 @@ void Worker::Loop::take_lanes(std::size_t share) {
   next_look_ = {};
   next_controls_ = {};
   to_.log.info("lanes held", {{"lanes", lanes_.size()}, {"taken", taken.size()}});
+  return true;
 }
 
 // Starts reading a lane where it stands.

@@ -25,6 +25,7 @@ constexpr int kMostTokens = 4'000;
 constexpr std::size_t kMostCauses = 20'000;
 constexpr std::size_t kMostPassedBy = 256;  // of full lanes, in one selection
 constexpr std::size_t kRefillsLookedAt = 64;
+constexpr std::size_t kRatesLookedAt = 64;
 constexpr std::uint64_t kOldestEvery = 8;
 constexpr auto kLeaseOfTokens = 100ms;
 // Shares of the classes: of 21 turns 16 are high, 4 normal, 1 low.
@@ -218,6 +219,27 @@ std::optional<Scheduler::Cause> Scheduler::overflow(const JobRow& row,
 }
 
 void Scheduler::make_ready(Item item) {
+  auto& line = line_for(item);
+  insert_in_order(line, std::move(item));
+}
+
+// In order of arrival, so that each line is put in order once and not once an item.
+void Scheduler::make_ready(std::vector<Item> items) {
+  std::map<std::deque<Item>*, std::size_t> grown;  // lines, and their lengths before
+  for (auto& item : items) {
+    auto& line = line_for(item);
+    grown.try_emplace(&line, line.size());
+    line.push_back(std::move(item));
+  }
+  for (const auto& [line, length] : grown) {
+    const auto added = line->begin() + static_cast<std::ptrdiff_t>(length);
+    std::inplace_merge(line->begin(), added, line->end(),
+                       [](const Item& x, const Item& y) { return x.sequence < y.sequence; });
+  }
+}
+
+// Where it is to stand ready; counts it there.
+std::deque<Scheduler::Item>& Scheduler::line_for(const Item& item) {
   const auto& row = item.job->row();
   const auto job_class = row.job_class;
   auto& group = group_of(item.kind);
@@ -232,12 +254,13 @@ void Scheduler::make_ready(Item item) {
     ready.active.emplace(tenant.virtual_time, name);
   }
   if (row.tenant) ++tenant_ready_[{job_class, name}];
+  if (row.rate_key) ++rate_ready_[std::string(*row.rate_key)];
   ready.bytes += item.job->size();
-  insert_in_order(tenant.by_priority[row.priority], std::move(item));
   ++tenant.size;
   ++ready.size;
   ++group.size;
   ++ready_;
+  return tenant.by_priority[row.priority];
 }
 
 Scheduler::Item Scheduler::take_out(Group& group, int job_class, Tenants::iterator found,
@@ -264,6 +287,10 @@ Scheduler::Item Scheduler::take_out(Group& group, int job_class, Tenants::iterat
   if (item.job->row().tenant) {
     const auto count = tenant_ready_.find({job_class, name});
     if (--count->second == 0) tenant_ready_.erase(count);
+  }
+  if (item.job->row().rate_key) {
+    const auto count = rate_ready_.find(std::string(*item.job->row().rate_key));
+    if (--count->second == 0) rate_ready_.erase(count);
   }
   return item;
 }
@@ -607,12 +634,14 @@ void Scheduler::release(const Cause& cause, std::size_t most) {
   const auto found = blocked_.find(cause);
   if (found == blocked_.end()) return;
   auto& waiting = found->second.waiting;
-  for (std::size_t i = 0; i < most && !waiting.empty(); ++i) {
+  std::vector<Item> freed;
+  while (freed.size() < most && !waiting.empty()) {
     let_go(waiting.front());
-    make_ready(std::move(waiting.front()));
+    freed.push_back(std::move(waiting.front()));
     waiting.pop_front();
   }
   erase_if_empty(found);
+  make_ready(std::move(freed));
 }
 
 void Scheduler::release_key(const std::string& key) {
@@ -688,26 +717,43 @@ bool Scheduler::is_paused(const Cause& cause) const {
 
 std::vector<std::pair<std::string, int>> Scheduler::wanted_tokens(core::BootTime now) {
   std::vector<std::pair<std::string, int>> wanted;
+  const auto ask = [&](const std::string& key, std::size_t jobs) {
+    const auto bucket = buckets_.find(key);
+    const auto starts = static_cast<int>(std::min<std::size_t>(jobs, kMostTokens));
+    if (bucket == buckets_.end()) {
+      wanted.emplace_back(key, starts);
+      return;
+    }
+    const auto& known = bucket->second;
+    const bool enough = now < known.valid_until && (known.unlimited || known.tokens >= starts);
+    if (!enough && now >= known.ask_at) wanted.emplace_back(key, std::max(known.lease, starts));
+  };
+  std::set<std::string_view> asked;
   for (auto i = blocked_.lower_bound({Scope::kRate, {}, {}});
        i != blocked_.end() && i->first.scope == Scope::kRate; ++i) {
     if (i->second.waiting.empty()) continue;
     const auto& key = i->first.value;
-    const auto bucket = buckets_.find(key);
-    if (bucket != buckets_.end() && now < bucket->second.ask_at) continue;
-    const int lease = bucket == buckets_.end() ? 0 : bucket->second.lease;
-    wanted.emplace_back(key, std::max(lease, static_cast<int>(i->second.waiting.size())));
+    const auto ready = rate_ready_.find(key);
+    asked.insert(key);
+    ask(key, i->second.waiting.size() + (ready == rate_ready_.end() ? 0 : ready->second));
+  }
+  // Before their turn comes: one that finds its bucket empty then has to wait aside.
+  auto ready = rate_ready_.begin();
+  for (std::size_t i = 0; i < kRatesLookedAt && ready != rate_ready_.end(); ++i, ++ready) {
+    if (!asked.contains(ready->first)) ask(ready->first, ready->second);
   }
   return wanted;
 }
 
 void Scheduler::granted(const std::string& key, const Tokens& tokens, core::BootTime now) {
   auto& bucket = buckets_[key];
+  const int left = now < bucket.valid_until && !bucket.unlimited ? bucket.tokens : 0;
+  const int more = std::max(tokens.granted.value_or(0), 0);
   bucket.unlimited = !tokens.granted;
-  bucket.tokens = std::max(tokens.granted.value_or(0), 0);
+  bucket.tokens = left + more;
   bucket.valid_until = now + (bucket.unlimited ? std::chrono::nanoseconds(1s) : kLeaseOfTokens);
   const bool in_full = tokens.wait == 0ms;
-  bucket.lease =
-      in_full ? std::clamp(bucket.tokens, 1, kMostTokens / 2) * 2 : std::max(bucket.lease / 2, 1);
+  bucket.lease = in_full ? std::clamp(more, 1, kMostTokens / 2) * 2 : std::max(bucket.lease / 2, 1);
   bucket.ask_at = now + tokens.wait;
   release({Scope::kRate, key, {}},
           bucket.unlimited ? kAside : static_cast<std::size_t>(bucket.tokens));
@@ -898,6 +944,7 @@ void Scheduler::filter(Keep keep) {
   }
   ready_ = 0;
   tenant_ready_.clear();
+  rate_ready_.clear();
   for (auto& item : kept) make_ready(std::move(item));
   for (auto blocked = blocked_.begin(); blocked != blocked_.end();) {
     const auto next = std::next(blocked);

@@ -794,6 +794,40 @@ TEST(WorkerScheduler, LetsPositionsGoOnWhenUncoupled) {
   w.check();
 }
 
+TEST(WorkerScheduler, AsksForTokensBeforeTheTurnOfTheJobs) {
+  World w;
+  auto row = local();
+  row.rate = "fast";
+  for (int i = 0; i < 3; ++i) {
+    row.at = {};
+    w.table.put(row);
+  }
+  w.read_all();
+  const auto wanted = w.scheduler.wanted_tokens(w.now);
+  ASSERT_EQ(wanted.size(), 1U);
+  EXPECT_EQ(wanted.front(), (std::pair<std::string, int>("fast", 3)));
+  w.scheduler.granted("fast", {3, 0ms}, w.now);
+  EXPECT_TRUE(w.scheduler.wanted_tokens(w.now).empty());
+  EXPECT_EQ(w.select(10, 10).size(), 3U);
+  EXPECT_EQ(w.scheduler.waiting(), 0U);
+}
+
+TEST(WorkerScheduler, KeepsTheTokensItHasWhenMoreAreGranted) {
+  World w;
+  auto row = local();
+  row.rate = "fast";
+  w.table.put(row);
+  w.read_all();
+  w.scheduler.granted("fast", {2, 0ms}, w.now);
+  w.scheduler.granted("fast", {1, 0ms}, w.now);
+  for (int i = 0; i < 3; ++i) {
+    row.at = {};
+    w.table.put(row);
+  }
+  w.read_all();
+  EXPECT_EQ(w.select(10, 10).size(), 3U);
+}
+
 TEST(WorkerScheduler, ForgetsABucketOnceItsLeaseIsOver) {
   World w;
   auto row = local();

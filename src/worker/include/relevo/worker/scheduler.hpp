@@ -87,7 +87,7 @@ class Scheduler {
   void forget(const JobKey& job);
 
   void set_controls(const Controls& controls, int lanes_held, int lanes);
-  // Rate keys of which jobs wait and nothing is known: ask for so many tokens.
+  // Rate keys of which more jobs wait than tokens are there: ask for so many more.
   std::vector<std::pair<std::string, int>> wanted_tokens(core::BootTime now);
   void granted(const std::string& key, const Tokens& tokens, core::BootTime now);
 
@@ -204,6 +204,8 @@ class Scheduler {
   std::optional<Cause> overflow(const JobRow& row, const KindEntry* kind) const;
   void keep(Item item, Cause why);
   void make_ready(Item item);
+  void make_ready(std::vector<Item> items);
+  std::deque<Item>& line_for(const Item& item);
   void set_aside(Item item, const Cause& cause);
   void leave(const JobRow& row, const Cause& cause);
   void leave(const Cause& cause, int job_class, Cursor from);
@@ -263,6 +265,7 @@ class Scheduler {
   std::vector<QueueState> pauses_;
   std::map<std::string, int, std::less<>> weights_;
   std::map<std::pair<int, std::string>, std::size_t> tenant_ready_;
+  std::unordered_map<std::string, std::size_t> rate_ready_;
   std::size_t ready_ = 0;
   std::size_t waiting_ = 0;
   std::size_t bytes_ = 0;

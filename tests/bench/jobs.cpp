@@ -83,11 +83,16 @@ Json measure_held(const Options& options) {
   return result;
 }
 
+// Of relevo also as ratios to one process of the same run.
 Json measure_processes(const Options& options) {
   Json result;
+  const auto one = drain_of(options, relevo_queue(options)).rate;
+  result["rate_1_process"] = whole(one);
   for (const int processes : {2, 4}) {
     const auto suffix = std::to_string(processes) + "_processes";
-    result["rate_" + suffix] = whole(drain_of(options, relevo_queue(options), processes).rate);
+    const auto rate = drain_of(options, relevo_queue(options), processes).rate;
+    result["rate_" + suffix] = whole(rate);
+    result["ratio_" + suffix] = rounded(rate / one);
     if (graphile_absent(options)) continue;
     result["graphile_rate_" + suffix] =
         whole(drain_of(options, graphile_queue(options), processes).rate);

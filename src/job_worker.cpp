@@ -19,7 +19,7 @@ postgres::ConnectOptions impatient(postgres::ConnectOptions options) {
 
 }  // namespace
 
-JobWorker::JobWorker(worker::Options options, std::string instance,
+JobWorker::JobWorker(const worker::Options& options, std::string instance,
                      std::chrono::milliseconds lease_ttl, postgres::ConnectOptions database,
                      postgres::ReplicaInfo info, Ports ports)
     : database_(std::move(database)),

@@ -27,8 +27,9 @@ class JobWorker final : public core::Service {
   };
 
   // instance: name of this replica, unique among those that live.
-  JobWorker(worker::Options options, std::string instance, std::chrono::milliseconds lease_ttl,
-            postgres::ConnectOptions database, postgres::ReplicaInfo info, Ports ports);
+  JobWorker(const worker::Options& options, std::string instance,
+            std::chrono::milliseconds lease_ttl, postgres::ConnectOptions database,
+            postgres::ReplicaInfo info, Ports ports);
   ~JobWorker() override;
 
   std::string_view name() const override { return "worker"; }

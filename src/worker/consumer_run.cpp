@@ -84,7 +84,7 @@ Consumer::Call::~Call() {
   consumer_.calls_.erase(this);
 }
 
-Consumer::Run::Run(Consumer& consumer, MessageStore& store, std::vector<Taken> taken)
+Consumer::Run::Run(Consumer& consumer, MessageStore& store, const std::vector<Taken>& taken)
     : consumer_(consumer), store_(store) {
   items_.reserve(taken.size());
   for (const auto& [ticket, held] : taken) items_.push_back({ticket, held, false});
@@ -237,7 +237,7 @@ std::optional<Consumer::Run::Failure> Consumer::Run::attempt(const Items& items)
       if (items.size() > fresh.size()) to.metrics.inbox_duplicates(items.size() - fresh.size());
       return std::nullopt;
     }
-    if (const auto* later = std::get_if<Snooze>(&outcomes[0]); later && items.size() == 1) {
+    if (const auto* later = std::get_if<Snooze>(&outcomes.front()); later && items.size() == 1) {
       transaction->withdraw(consumer_.options_.subscription,
                             {items[0]->decoded().message.id, items[0]->decoded().day});
       transaction->commit();
@@ -276,11 +276,11 @@ void Consumer::Run::failed(Item& item, const Failure& failure) {
   auto reason = failure.reason;
   std::optional<milliseconds> after;
   if (!failure.outcomes.empty()) {
-    if (const auto* dead = std::get_if<Dead>(&failure.outcomes[0])) {
+    if (const auto* dead = std::get_if<Dead>(&failure.outcomes.front())) {
       dead_letter(item, "rejected", dead->reason);
       return;
     }
-    if (const auto* retry = std::get_if<Retry>(&failure.outcomes[0])) {
+    if (const auto* retry = std::get_if<Retry>(&failure.outcomes.front())) {
       reason = retry->reason;
       after = retry->after;
     }

@@ -43,7 +43,7 @@ class Consumer::Call {
 // Whatever is not settled when it goes is put back: the thread met a fault of the database.
 class Consumer::Run {
  public:
-  Run(Consumer& consumer, MessageStore& store, std::vector<Taken> taken);
+  Run(Consumer& consumer, MessageStore& store, const std::vector<Taken>& taken);
   ~Run();
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;

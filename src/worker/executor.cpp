@@ -178,8 +178,8 @@ void Executor::collect(std::vector<Ended>& ended) {
   for (auto i = first; i < ended.size(); ++i) {
     --in_flight_;
     const auto& claim = *ended[i].claim;
-    const bool remote = claim.kind && claim.kind->remote &&
-                        !(claim.row().crashes > 0 && isolation_) && !claim.expired;
+    const bool isolated = claim.row().crashes > 0 && isolation_;
+    const bool remote = claim.kind && claim.kind->remote && !isolated && !claim.expired;
     if (remote) continue;
     --pool_in_flight_;
     ++pool_ended_;
@@ -216,8 +216,7 @@ void Executor::keep_time(core::BootTime now,
   next_check_ = now + kCheckEvery;
   if (isolation_) isolation_->tidy(now);
   int lost = 0;
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const auto slot = slots_[i];
+  for (const auto& slot : slots_) {
     std::unique_lock lock(slot->mutex);
     if (slot->running.empty() || slot->given_up || now - slot->since < kSlow) continue;
     const auto over = now - slot->since - slot->running.front()->timeout();
@@ -348,12 +347,12 @@ bool Executor::leave(Slot& slot, std::span<Ended> results) {
   return true;
 }
 
-void Executor::run_thread(std::shared_ptr<Slot> slot) {
+void Executor::run_thread(const std::shared_ptr<Slot>& slot) {
   for (;;) {
     auto taken = take(*slot);
     if (taken.together.empty() && taken.singly.empty()) return;
     if (!slot->units) slot->units = units_();
-    run_batch(*slot, std::move(taken));
+    run_batch(*slot, taken);
     std::vector<Ended> done;
     {
       std::lock_guard lock(slot->mutex);
@@ -455,7 +454,7 @@ void Executor::conclude(std::span<Claim* const> claims, std::vector<Ended>& ende
   for (auto& one : ended) one.how = Ended::How::kCommitted;
 }
 
-void Executor::run_batch(Slot& slot, Taken taken) {
+void Executor::run_batch(Slot& slot, Taken& taken) {
   auto& [together, singly] = taken;
   if (!together.empty()) {
     (void)begin(slot, together);

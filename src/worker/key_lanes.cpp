@@ -32,7 +32,7 @@ KeyLanes::Ticket KeyLanes::add(const TopicPartition& partition, std::int64_t off
   const auto found = open_.find(partition);
   auto& progress = *found->second;
   progress.newest = offset;
-  Ticket ticket = static_cast<Ticket>(nodes_.size());
+  auto ticket = static_cast<Ticket>(nodes_.size());
   if (free_.empty()) {
     nodes_.emplace_back();
   } else {

@@ -1,11 +1,11 @@
 #include "relevo/worker/schedule.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <deque>
 #include <stdexcept>
 #include <string>
 
+#include "relevo/core/overloaded.hpp"
 #include "relevo/worker/envelope.hpp"
 
 namespace relevo::worker {
@@ -20,11 +20,6 @@ constexpr milliseconds kLongest = days(36'525);
 // More are not counted one by one: a century of seconds must not hold up the others.
 constexpr std::int64_t kMostCounted = 100'000;
 constexpr int kMostMadeUp = 10'000;
-
-template <class... Functions>
-struct Overloaded : Functions... {
-  using Functions::operator()...;
-};
 
 // The newest tick in (after, until], in which there is one: bisects for the last instant before it.
 WallTime newest_tick(const Timing& timing, WallTime after, WallTime until) {
@@ -70,7 +65,7 @@ Due due_ticks(const Timing& timing, WallTime first, WallTime now, std::size_t ke
 }  // namespace
 
 Timing Timing::cron(std::string_view expression, std::string_view zone) {
-  return Timing(Cron::parse(expression), TimeZone::find(zone));
+  return {Cron::parse(expression), TimeZone::find(zone)};
 }
 
 Timing Timing::every(milliseconds interval) {
@@ -78,7 +73,7 @@ Timing Timing::every(milliseconds interval) {
     throw std::invalid_argument("every: is " + std::to_string(interval.count()) +
                                 " ms; give 1 s to 36525 days");
   }
-  return Timing(interval, {});
+  return {interval, {}};
 }
 
 Timing Timing::at(WallTime time) {
@@ -92,12 +87,12 @@ Timing Timing::at(WallTime time) {
 
 std::optional<WallTime> Timing::next(WallTime after) const {
   const auto tick = std::visit(
-      Overloaded{
+      core::Overloaded{
           [&](const Cron& cron) -> std::optional<WallTime> { return cron.next(after, zone_); },
           [&](milliseconds interval) -> std::optional<WallTime> {
             const auto since = floor<milliseconds>(after.time_since_epoch());
             auto whole = since / interval;
-            if (since < since.zero() && since % interval != since.zero()) --whole;
+            if (since < 0ms && since % interval != 0ms) --whole;
             return WallTime(interval * (whole + 1));
           },
           [&](WallTime time) -> std::optional<WallTime> {
@@ -148,57 +143,10 @@ Plan plan(const Timing& timing, const MissedPolicy& policy, std::optional<WallTi
 }
 
 WallTime parse_instant(std::string_view text) {
-  const auto fail = [text] [[noreturn]] () {
-    throw std::invalid_argument("at: \"" + std::string(text) +
-                                "\" is no time; give one with its offset, as "
-                                "2026-03-29T02:30:00+02:00 or 2026-03-29T00:30:00Z");
-  };
-  auto rest = text;
-  const auto number = [&](std::size_t digits) {
-    int value = 0;
-    for (std::size_t i = 0; i < digits; ++i) {
-      if (i >= rest.size() || rest[i] < '0' || rest[i] > '9') fail();
-      value = value * 10 + (rest[i] - '0');
-    }
-    rest.remove_prefix(digits);
-    return value;
-  };
-  const auto expect = [&](std::string_view one_of) {
-    if (rest.empty() || one_of.find(rest.front()) == std::string_view::npos) fail();
-    const char found = rest.front();
-    rest.remove_prefix(1);
-    return found;
-  };
-  const year in(number(4));
-  expect("-");
-  const auto of = static_cast<unsigned>(number(2));
-  expect("-");
-  const auto date = in / month(of) / day(static_cast<unsigned>(number(2)));
-  expect("Tt ");
-  const int hour = number(2);
-  expect(":");
-  const int minute = number(2);
-  expect(":");
-  const int second = number(2);
-  microseconds fraction{0};
-  if (rest.starts_with('.')) {
-    rest.remove_prefix(1);
-    const auto digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
-    if (digits == 0) fail();
-    auto unit = microseconds(100'000);
-    for (std::size_t i = 0; i < digits; ++i, unit /= 10) fraction += unit * (rest[i] - '0');
-    rest.remove_prefix(digits);
-  }
-  minutes offset{0};
-  if (const char sign = expect("Zz+-"); sign == '+' || sign == '-') {
-    offset = hours(number(2));
-    expect(":");
-    offset += minutes(number(2));
-    if (sign == '-') offset = -offset;
-  }
-  if (!rest.empty() || !date.ok() || hour > 23 || minute > 59 || second > 59) fail();
-  return WallTime(sys_days(date)) + hours(hour) + minutes(minute) + seconds(second) + fraction -
-         offset;
+  if (const auto time = parse_rfc3339(text)) return *time;
+  throw std::invalid_argument("at: \"" + std::string(text) +
+                              "\" is no time; give one with its offset, as "
+                              "2026-03-29T02:30:00+02:00 or 2026-03-29T00:30:00Z");
 }
 
 }  // namespace relevo::worker

@@ -135,7 +135,7 @@ void Scheduler::offer(const JobRow& row, ReadBatch* batch) {
     if (is_full(*why, row.at.id)) return leave(row, *why);
     item.batch = nullptr;
     item.job = std::make_unique<JobRecord>(row);
-    keep(std::move(item), std::move(*why));
+    keep(std::move(item), *why);
     return;
   }
   if (const auto full = overflow(row, item.kind)) return leave(row, *full);
@@ -151,7 +151,7 @@ void Scheduler::offer(const JobRow& row, ReadBatch* batch) {
 }
 
 // Takes in what waits aside from the beginning.
-void Scheduler::keep(Item item, Cause why) {
+void Scheduler::keep(Item item, const Cause& why) {
   known_[item.job->row().at.id] = item.job->row().token;
   bytes_ += item.job->size();
   remember(item);
@@ -264,7 +264,7 @@ std::deque<Scheduler::Item>& Scheduler::line_for(const Item& item) {
 }
 
 Scheduler::Item Scheduler::take_out(Group& group, int job_class, Tenants::iterator found,
-                                    Lines::iterator line, std::deque<Item>::iterator place) {
+                                    Lines::iterator line, const std::deque<Item>::iterator& place) {
   auto& ready = group.classes[index(job_class)];
   auto& tenant = found->second;
   Item item = std::move(*place);
@@ -486,7 +486,7 @@ void Scheduler::start(const JobRow& row) {
   }
 }
 
-std::vector<Selected> Scheduler::select(core::BootTime now, Room room) {
+std::vector<Selected> Scheduler::select(core::BootTime now, const Room& room) {
   for (auto one = postponed_.begin(); one != postponed_.end();) {
     if (one->until > now) {
       ++one;
@@ -850,10 +850,10 @@ std::optional<Refill> Scheduler::next_refill() {
 
 void Scheduler::refilled(const Refill& refill, const JobRows& rows,
                          std::optional<Cursor> scanned_to) {
-  RELEVO_INVARIANT(
-      reading_ && reading_->cause.scope == refill.scope && reading_->cause.value == refill.value,
-      "what was asked for is answered");
+  RELEVO_INVARIANT(reading_, "a refill is answered once");
   const auto cause = std::exchange(reading_, std::nullopt)->cause;
+  const bool asked = cause.scope == refill.scope && cause.value == refill.value;
+  RELEVO_INVARIANT(asked, "what was asked for is answered");
   if (cause.scope == Scope::kKey) {
     take_of_key(cause, refill, rows, scanned_to);
   } else {

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "relevo/core/overloaded.hpp"
+
 namespace relevo::worker {
 namespace {
 
@@ -13,11 +15,6 @@ constexpr milliseconds kSoon{500};
 constexpr std::size_t kLargestResult = 64 << 10;
 constexpr int kMostAttempts = 32'767;                                    // smallint
 constexpr milliseconds kLongestDelay = std::chrono::hours(24 * 36'500);  // PostgreSQL can add it
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
 
 Failure failure(const JobRow& row, int attempts, milliseconds delay, AfterFailure then,
                 std::optional<std::string> error, RunTimes times) {
@@ -68,46 +65,47 @@ Verdict Judge::judge(const JobRow& row, const KindPolicy& policy, const Outcome&
                      RunTimes times) {
   const JobKey key{row.at.id, row.token};
   return std::visit(
-      Overloaded{[&](const Done& done) -> Verdict {
-                   const bool keep = policy.history == History::kAll;
-                   if (!keep && !row.unique_key && !row.batch) return key;
-                   Finish finish{key,          std::nullopt, std::nullopt, std::nullopt,
-                                 times.waited, times.ran,    std::nullopt};
-                   if (keep) finish.outcome = "completed";
-                   if (keep && !done.result.empty() && is_json(done.result))
-                     finish.result = done.result;
-                   if (row.unique_key && policy.unique_for > milliseconds(0)) {
-                     finish.hold = policy.unique_for;
-                   }
-                   return finish;
-                 },
-                 [&](const Retry& retry) -> Verdict {
-                   const int attempts = row.attempts + 1;
-                   const int most = row.max_attempts.value_or(policy.max_attempts);
-                   if (attempts >= most) {
-                     return failure(row, attempts, milliseconds(0), AfterFailure::kDead,
-                                    clean_text(retry.reason), times);
-                   }
-                   const auto delay = retry.after ? *retry.after : backoff(policy, attempts);
-                   return failure(row, attempts, delay, AfterFailure::kWaiting,
-                                  clean_text(retry.reason), times);
-                 },
-                 [&](const Snooze& snooze) -> Verdict {
-                   return failure(row, row.attempts, snooze.delay, AfterFailure::kWaiting,
-                                  std::nullopt, times);
-                 },
-                 [&](const Cancel& cancel) -> Verdict {
-                   return Finish{key,          "cancelled", std::nullopt, clean_text(cancel.reason),
-                                 times.waited, times.ran,   std::nullopt};
-                 },
-                 [&](const Dead& dead) -> Verdict {
-                   return failure(row, row.attempts + 1, milliseconds(0), AfterFailure::kDead,
-                                  clean_text(dead.reason), times);
-                 }},
+      core::Overloaded{[&](const Done& done) -> Verdict {
+                         const bool keep = policy.history == History::kAll;
+                         if (!keep && !row.unique_key && !row.batch) return key;
+                         Finish finish{key,          std::nullopt, std::nullopt, std::nullopt,
+                                       times.waited, times.ran,    std::nullopt};
+                         if (keep) finish.outcome = "completed";
+                         if (keep && !done.result.empty() && is_json(done.result))
+                           finish.result = done.result;
+                         if (row.unique_key && policy.unique_for > milliseconds(0)) {
+                           finish.hold = policy.unique_for;
+                         }
+                         return finish;
+                       },
+                       [&](const Retry& retry) -> Verdict {
+                         const int attempts = row.attempts + 1;
+                         const int most = row.max_attempts.value_or(policy.max_attempts);
+                         if (attempts >= most) {
+                           return failure(row, attempts, milliseconds(0), AfterFailure::kDead,
+                                          clean_text(retry.reason), times);
+                         }
+                         const auto delay = retry.after ? *retry.after : backoff(policy, attempts);
+                         return failure(row, attempts, delay, AfterFailure::kWaiting,
+                                        clean_text(retry.reason), times);
+                       },
+                       [&](const Snooze& snooze) -> Verdict {
+                         return failure(row, row.attempts, snooze.delay, AfterFailure::kWaiting,
+                                        std::nullopt, times);
+                       },
+                       [&](const Cancel& cancel) -> Verdict {
+                         return Finish{
+                             key,          "cancelled", std::nullopt, clean_text(cancel.reason),
+                             times.waited, times.ran,   std::nullopt};
+                       },
+                       [&](const Dead& dead) -> Verdict {
+                         return failure(row, row.attempts + 1, milliseconds(0), AfterFailure::kDead,
+                                        clean_text(dead.reason), times);
+                       }},
       outcome);
 }
 
-Verdict Judge::again(const JobRow& row, std::string reason, RunTimes times) {
+Verdict Judge::again(const JobRow& row, const std::string& reason, RunTimes times) {
   std::uniform_int_distribution<milliseconds::rep> pick(1, kSoon.count());
   return failure(row, row.attempts, milliseconds(pick(random_)), AfterFailure::kWaiting,
                  clean_text(reason), times);
@@ -123,11 +121,12 @@ milliseconds Judge::backoff(const KindPolicy& policy, int attempts) {
 }
 
 std::string_view outcome_name(const Outcome& outcome) {
-  return std::visit(
-      Overloaded{[](const Done&) { return "completed"; }, [](const Retry&) { return "retry"; },
-                 [](const Snooze&) { return "snoozed"; }, [](const Cancel&) { return "cancelled"; },
-                 [](const Dead&) { return "dead"; }},
-      outcome);
+  return std::visit(core::Overloaded{[](const Done&) { return "completed"; },
+                                     [](const Retry&) { return "retry"; },
+                                     [](const Snooze&) { return "snoozed"; },
+                                     [](const Cancel&) { return "cancelled"; },
+                                     [](const Dead&) { return "dead"; }},
+                    outcome);
 }
 
 std::string clean_text(std::string_view text, std::size_t most) {

@@ -91,7 +91,7 @@ class Worker::Loop {
   std::string_view end(Ended& ended);
   void tell_of_death(const JobRow& row, std::string_view how, std::string_view reason);
   void write_results();
-  void put_back(const JobRow& row, std::string reason, RunTimes times);
+  void put_back(const JobRow& row, const std::string& reason, RunTimes times);
   void over(const JobKey& job);
 
   void balance_if_due();
@@ -101,7 +101,7 @@ class Worker::Loop {
   std::optional<std::size_t> settle(HeldLane& lane, bool crash);
   void hand_back_leaving();
   void keep_leases();
-  void drop(feed::Slice lane);
+  void drop(feed::Slice slice);
   void hand_over(std::span<HeldLane* const> lanes);
   void release(std::span<HeldLane* const> lanes);
 
@@ -166,9 +166,9 @@ class Worker::Loop {
       std::int64_t signal = 0;
     };
     std::int64_t id = 0;
-    std::map<feed::Slice, Lane> lanes;
+    std::map<feed::Slice, Lane> lanes{};
     std::optional<JobId> after = 0;  // the next page; nullopt: all were looked at once
-    std::deque<JobId> again;         // where pages begin that missed something
+    std::deque<JobId> again{};       // where pages begin that missed something
     core::BootTime again_at{};
     std::size_t stopping = 0;
   };
@@ -436,8 +436,8 @@ void Worker::Loop::tell_of_death(const JobRow& row, std::string_view how, std::s
                             {"reason", reason}});
 }
 
-void Worker::Loop::put_back(const JobRow& row, std::string reason, RunTimes times) {
-  auto verdict = judge_.again(row, std::move(reason), times);
+void Worker::Loop::put_back(const JobRow& row, const std::string& reason, RunTimes times) {
+  auto verdict = judge_.again(row, reason, times);
   if (const auto mine = claimed_.find(row.at.id); mine != claimed_.end()) {
     mine->second.again_in = std::get<Failure>(verdict).delay;
   }
@@ -773,7 +773,7 @@ void Worker::Loop::begin_operation(std::span<const Signal> signals) {
   if (operation_) return;
   for (const auto& signal : signals) {
     if (signal.kind != SignalKind::kOperation) continue;
-    if (!operation_) operation_.emplace().id = signal.subject;
+    if (!operation_) operation_ = Operation{.id = signal.subject};
     const auto* lane = lanes_.find(signal.lane);
     if (!lane || signal.subject != operation_->id) continue;
     operation_->lanes[signal.lane] = {lane->row.epoch, signal.id};
@@ -923,7 +923,7 @@ bool Worker::Loop::look() {
 
 // The tick up to which all was read, when there is room for more.
 feed::TickPtr Worker::Loop::caught_up() const {
-  const auto tick = connected_->readers.front().caught_up();
+  auto tick = connected_->readers.front().caught_up();
   for (int c = 0; c < kClasses; ++c) {
     const auto& reader = connected_->readers[static_cast<std::size_t>(c)];
     if (reader.caught_up() != tick || !scheduler_.has_room(c)) return nullptr;
@@ -1003,7 +1003,7 @@ bool Worker::Loop::claim() {
     if (!lane || lane->must_settle) return std::size_t{0};
     return kMostOpen - std::min(kMostOpen, lane->open.size() + lane->unsettled.size());
   };
-  for (auto& one : scheduler_.select(now, std::move(room))) {
+  for (auto& one : scheduler_.select(now, room)) {
     auto claim = std::make_unique<Claim>();
     claim->job = std::move(one.job);
     claim->kind = one.kind;

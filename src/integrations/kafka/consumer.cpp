@@ -68,8 +68,8 @@ struct KafkaConsumer::Impl {
     bool dirty = false;                           // not committed so far
   };
 
-  Impl(ConsumerOptions given, core::Log& log_, const core::Clock& clock_)
-      : options(std::move(given)), log(log_), clock(clock_), watch(log_, clock_) {
+  Impl(ConsumerOptions given, core::Log& to, const core::Clock& by)
+      : options(std::move(given)), log(to), clock(by), watch(to, by) {
     GroupMember member{options.group, options.instance_id, this, nullptr, nullptr, nullptr,
                        nullptr};
     member.rebalance = [](rd_kafka_t*, rd_kafka_resp_err_t what,
@@ -82,8 +82,9 @@ struct KafkaConsumer::Impl {
     member.error = [](rd_kafka_t*, int code, const char* text, void* self) {
       static_cast<Impl*>(self)->error(static_cast<rd_kafka_resp_err_t>(code), text);
     };
-    member.line = [](const rd_kafka_t* client_, int level, const char* facility, const char* text) {
-      static_cast<Impl*>(rd_kafka_opaque(client_))->watch.line(level, facility, text);
+    member.line = [](const rd_kafka_t* member_client, int level, const char* facility,
+                     const char* text) {
+      static_cast<Impl*>(rd_kafka_opaque(member_client))->watch.line(level, facility, text);
     };
     client = new_group_member(options.client, member);
     const auto topics = new_list(options.topics.size());
@@ -100,7 +101,7 @@ struct KafkaConsumer::Impl {
   void revoke(rd_kafka_topic_partition_list_t* list);
   // Returns the partitions started afresh, with their offsets.
   PartitionList resolve(rd_kafka_topic_partition_list_t* list);
-  void committed(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* list);
+  void committed(rd_kafka_resp_err_t outcome, rd_kafka_topic_partition_list_t* list);
   void error(rd_kafka_resp_err_t code, const char* text);
   void take(const rd_kafka_message_t& message, std::vector<worker::RawRecord>& records);
   void fail(const rd_kafka_message_t& message);
@@ -239,10 +240,11 @@ bool KafkaConsumer::Impl::commit_and_wait(rd_kafka_topic_partition_list_t* list)
   return true;
 }
 
-void KafkaConsumer::Impl::committed(rd_kafka_resp_err_t error_,
+void KafkaConsumer::Impl::committed(rd_kafka_resp_err_t outcome,
                                     rd_kafka_topic_partition_list_t* list) {
   for (const auto& element : elements(list)) {
-    if (error_ == RD_KAFKA_RESP_ERR_NO_ERROR && element.err == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    if (outcome == RD_KAFKA_RESP_ERR_NO_ERROR && element.err == RD_KAFKA_RESP_ERR_NO_ERROR)
+      continue;
     // Said again with the next commit.
     if (const auto found = assigned.find(named(element)); found != assigned.end()) {
       found->second.dirty = true;

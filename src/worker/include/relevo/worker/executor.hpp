@@ -113,7 +113,7 @@ class Executor {
   class RunContext;
 
   void add_thread();
-  void run_thread(std::shared_ptr<Slot> slot);
+  void run_thread(const std::shared_ptr<Slot>& slot);
   // What a thread took off the queue. Until begin() said that they are still its own, the claims
   // may be taken back and go: they are not to be looked at.
   struct Taken {
@@ -122,7 +122,7 @@ class Executor {
   };
   Taken take(Slot& slot);
   void run_claims(Slot& slot, std::span<Claim* const> claims);
-  void run_batch(Slot& slot, Taken taken);
+  void run_batch(Slot& slot, Taken& taken);
   Ended run_single(Claim& claim, UnitSource& units, Judge& judge);
   static void conclude(std::span<Claim* const> claims, std::vector<Ended>& ended, RunUnit& unit,
                        Judge& judge);

@@ -78,7 +78,7 @@ class Scheduler {
   void offer(const JobRow& row, ReadBatch* batch);
 
   // The next jobs to start, each counted as running until ended().
-  std::vector<Selected> select(core::BootTime now, Room room);
+  std::vector<Selected> select(core::BootTime now, const Room& room);
   // Puts a selected job back that was not started; not before `until`.
   void put_back(Selected selected, core::BootTime until = {});
   // A run is over, or was never begun: frees what it held. Its row stays known, and is not taken in
@@ -202,7 +202,7 @@ class Scheduler {
   std::optional<Cause> obstacle(const Item& item, core::BootTime now);
   std::optional<Cause> behind(const JobRow& row, const KindEntry* kind) const;
   std::optional<Cause> overflow(const JobRow& row, const KindEntry* kind) const;
-  void keep(Item item, Cause why);
+  void keep(Item item, const Cause& why);
   void make_ready(Item item);
   void make_ready(std::vector<Item> items);
   std::deque<Item>& line_for(const Item& item);
@@ -210,7 +210,7 @@ class Scheduler {
   void leave(const JobRow& row, const Cause& cause);
   void leave(const Cause& cause, int job_class, Cursor from);
   Item take_out(Group& group, int job_class, Tenants::iterator found, Lines::iterator line,
-                std::deque<Item>::iterator place);
+                const std::deque<Item>::iterator& place);
   std::optional<Item> pop(Group& group, int job_class);
   std::optional<Item> pick(Group& group);
   std::optional<Item> pick_any(Group& group);

@@ -30,7 +30,7 @@ class Judge {
   Verdict judge(const JobRow& row, const KindPolicy& policy, const Outcome& outcome,
                 RunTimes times);
   // The attempt did not count: a lost connection, a deadlock. Comes again soon.
-  Verdict again(const JobRow& row, std::string reason, RunTimes times);
+  Verdict again(const JobRow& row, const std::string& reason, RunTimes times);
 
   // Full jitter: uniform in (0, min(cap, base * 2^(attempts - 1))], attempts from 1.
   std::chrono::milliseconds backoff(const KindPolicy& policy, int attempts);

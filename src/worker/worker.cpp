@@ -411,6 +411,7 @@ std::string_view Worker::Loop::end(Ended& ended) {
   const auto* failure = std::get_if<Failure>(&verdict);
   const bool dies = failure && failure->then == AfterFailure::kDead;
   if (dies) tell_of_death(row, "dead", failure->error.value_or(""));
+  if (auto* finish = std::get_if<Finish>(&verdict); finish && claim->expired) finish->ran.reset();
   finisher_.add(std::move(verdict));
   return dies ? "dead" : outcome_name(ended.outcome);
 }

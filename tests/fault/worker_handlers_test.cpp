@@ -23,8 +23,9 @@ TEST(WorkerHandlers, OneThatThrowsIsRetriedThenDeadWithItsReason) {
   JobWorld world;
   world.connect().exec(
       "SELECT relevo.enqueue('throw', max_attempts => 3), relevo.enqueue('throw_int', max_attempts "
-      "=> 2), relevo.enqueue('dead'), relevo.enqueue('cancel'), relevo.enqueue('nobody', "
-      "max_attempts => 1), relevo.enqueue('fail_until', '{\"attempt\": 3}'), "
+      "=> 2), relevo.enqueue('dead'), relevo.enqueue('cancel'), relevo.enqueue('late', "
+      "expires_at => now()), relevo.enqueue('nobody', max_attempts => 1), "
+      "relevo.enqueue('fail_until', '{\"attempt\": 3}'), "
       "relevo.enqueue('snooze_once')");
   auto worker = world.worker("w");
   EXPECT_TRUE(world.wait_all_ended(30s)) << worker->standard_error();
@@ -42,6 +43,10 @@ TEST(WorkerHandlers, OneThatThrowsIsRetriedThenDeadWithItsReason) {
             3);
   // The one that completed it: the snooze was none.
   EXPECT_EQ(world.number("SELECT attempts FROM relevo.job_history WHERE kind = 'snooze_once'"), 1);
+  // It ran; what had expired never began.
+  EXPECT_EQ(world.number("SELECT attempts FROM relevo.job_history WHERE kind = 'cancel'"), 1);
+  EXPECT_EQ(state_of(world, "late"), "cancelled");
+  EXPECT_EQ(world.number("SELECT attempts FROM relevo.job_history WHERE kind = 'late'"), 0);
 }
 
 TEST(WorkerHandlers, ThatFailAllTheTimeAreCancelledToTheLastJob) {

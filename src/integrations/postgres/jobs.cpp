@@ -236,16 +236,19 @@ struct LeaseColumns {
 Params finish_params(std::span<const worker::Finish> jobs, const std::string& worker) {
   Columns keys;
   std::vector<std::optional<std::string>> outcomes, results, errors;
-  std::vector<std::int64_t> waited, ran;
-  std::vector<std::optional<std::int64_t>> holds;
+  std::vector<std::int64_t> waited;
+  std::vector<std::optional<std::int64_t>> ran, holds;
+  const auto count = [](const std::optional<std::chrono::milliseconds>& time) {
+    return time ? std::optional(time->count()) : std::nullopt;
+  };
   for (const auto& job : jobs) {
     keys.add(job.key);
     outcomes.push_back(job.outcome);
     results.push_back(job.result);
     errors.push_back(job.error);
     waited.push_back(job.waited.count());
-    ran.push_back(job.ran.count());
-    holds.push_back(job.hold ? std::optional(job.hold->count()) : std::nullopt);
+    ran.push_back(count(job.ran));
+    holds.push_back(count(job.hold));
   }
   auto params = keys.params();
   params.add_array(outcomes)

@@ -26,11 +26,11 @@ DELETE FROM relevo.job; DELETE FROM relevo.job_history;
 SELECT relevo.enqueue('done', '{"p": 1}', 'q', priority => 2, concurrency_key => 'c', tenant => 't'), relevo.enqueue('given up', '{"p": 2}'), relevo.enqueue('quiet') \g /dev/null
 UPDATE relevo.job SET attempts = 3, crashes = 1, error = 'before' WHERE kind = 'done';
 SELECT ids_of('done,given up,quiet') AS three \gset
-SELECT assert.equal(ids(format($$EXECUTE job_finish_full(%L, '{0,0,0}', '{completed,cancelled,NULL}', '{"{\"r\": 1}",NULL,NULL}', '{NULL,expired,NULL}', 'w1', '{1500,0,0}', '{250,1,1}', '{60000,60000,NULL}')$$, :'three')), :'three'::bigint[], 'all three');
+SELECT assert.equal(ids(format($$EXECUTE job_finish_full(%L, '{0,0,0}', '{completed,cancelled,NULL}', '{"{\"r\": 1}",NULL,NULL}', '{NULL,expired,NULL}', 'w1', '{1500,0,0}', '{250,NULL,1}', '{60000,60000,NULL}')$$, :'three')), :'three'::bigint[], 'all three');
 SELECT assert.that(NOT EXISTS (SELECT FROM relevo.job) AND (SELECT count(*) FROM relevo.job_history) = 2, 'gone, two lines of history');
 SELECT assert.that(count(*) = 1 AND bool_and(h.outcome = 'completed' AND h.queue = 'q' AND h.priority = 2 AND h.concurrency_key = 'c' AND h.tenant = 't' AND h.attempts = 4 AND h.crashes = 1 AND h.waited = '1.5 s'
   AND h.ran = '0.25 s' AND h.worker = 'w1' AND h.error IS NULL AND h.result = '{"r": 1}' AND h.payload IS NULL), 'completed') FROM relevo.job_history h WHERE h.kind = 'done';
-SELECT assert.that(count(*) = 1 AND bool_and(h.outcome = 'cancelled' AND h.error = 'expired' AND h.payload = '{"p": 2}'), 'not completed: with payload') FROM relevo.job_history h WHERE h.kind = 'given up';
+SELECT assert.that(count(*) = 1 AND bool_and(h.outcome = 'cancelled' AND h.error = 'expired' AND h.attempts = 0 AND h.payload = '{"p": 2}'), 'not completed: with payload') FROM relevo.job_history h WHERE h.kind = 'given up';
 SELECT assert.that(NOT EXISTS (SELECT FROM relevo.unique_hold), 'no hold without a unique key');
 SELECT assert.that(count(*) = 1 AND bool_and(v.state = 'completed' AND v.finished IS NOT NULL AND v.ran = '0.25 s' AND v.result = '{"r": 1}'), 'the view') FROM relevo.jobs v WHERE v.kind = 'done';
 

@@ -68,10 +68,17 @@ COMMIT;
 SELECT assert.fails('EXECUTE next_tick', 'RV001', 'the transaction counter is behind the last tick');
 DELETE FROM relevo.tick WHERE id = 1000000;
 
--- ticks contain each other, with writers beside
+-- ticks contain each other, with writers beside; until the writer is done, however late it begins
+SELECT set_config('test.events', (SELECT (count(*) + 300)::text FROM relevo.outbox), false) \g /dev/null
 SELECT assert.dblink_send_query('writer', $$DO $d$ BEGIN FOR i IN 1..300 LOOP PERFORM relevo.publish('order', '1', 'E', '1'); COMMIT; END LOOP; END $d$ $$) \g /dev/null
 SELECT assert.dblink_send_query('ticker', $$DO $d$ BEGIN FOR i IN 1..150 LOOP PERFORM relevo.next_tick(); COMMIT; END LOOP; END $d$ $$) \g /dev/null
-DO $$ BEGIN FOR i IN 1..150 LOOP PERFORM relevo.next_tick(); COMMIT; END LOOP; END $$;
+DO $$
+BEGIN
+  WHILE (SELECT count(*) FROM relevo.outbox) < current_setting('test.events')::bigint LOOP
+    PERFORM relevo.next_tick();
+    COMMIT;
+  END LOOP;
+END $$;
 SELECT * FROM assert.dblink_get_result('writer') t (x text) \g /dev/null
 SELECT * FROM assert.dblink_get_result('writer') t (x text) \g /dev/null
 SELECT * FROM assert.dblink_get_result('ticker') t (x text) \g /dev/null

@@ -140,8 +140,8 @@ WHERE o.id = k.id AND o.token = k.token AND NOT o.again AND o.batch IS NULL
 RETURNING o.id;
 
 -- name: job_finish_full
--- $1 ids, $2 tokens, $3 outcomes (NULL: no line of history), $4 results (JSON), $5 errors, $6 worker, $7 waited and $8 ran in ms, $9 for how
--- long a completed job holds its unique key, in ms (NULL: not). Waits for nobody: what is missing is locked (ask job_still,
+-- $1 ids, $2 tokens, $3 outcomes (NULL: no line of history), $4 results (JSON), $5 errors, $6 worker, $7 waited and $8 ran in ms (ran NULL: it never
+-- began, so no attempt was made), $9 for how long a completed job holds its unique key, in ms (NULL: not). Waits for nobody: what is missing is locked (ask job_still,
 -- later again) or was refused. again: it has become a fresh waiting job.
 WITH l AS MATERIALIZED (
   SELECT o.id, o.again, o.token, o.attempts, o.crashes, o.created_at, k.outcome, k.result, k.error AS why, k.waited, k.ran, k.hold
@@ -164,7 +164,7 @@ WITH l AS MATERIALIZED (
   INSERT INTO relevo.job_history (job_id, outcome, queue, kind, priority, unique_key, concurrency_key, tenant, attempts, crashes, created_at,
                                   waited, ran, worker, error, result, payload, batch)
   SELECT r.id, r.outcome, r.queue, r.kind, r.priority, r.unique_key, r.concurrency_key, r.tenant,
-         r.attempts + CASE WHEN r.outcome = 'completed' THEN 1 ELSE 0 END, r.crashes, r.created_at, r.waited * interval '1 millisecond', r.ran * interval '1 millisecond', $6::text, r.why, r.result::jsonb,
+         r.attempts + CASE WHEN r.ran IS NULL THEN 0 ELSE 1 END, r.crashes, r.created_at, r.waited * interval '1 millisecond', r.ran * interval '1 millisecond', $6::text, r.why, r.result::jsonb,
          CASE WHEN r.outcome <> 'completed' AND NOT r.again THEN r.payload END, r.batch
   FROM r WHERE r.outcome IS NOT NULL
 ), s AS (

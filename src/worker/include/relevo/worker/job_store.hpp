@@ -201,7 +201,7 @@ struct Finish {
   std::optional<std::string> result;
   std::optional<std::string> error;
   std::chrono::milliseconds waited{0};
-  std::chrono::milliseconds ran{0};
+  std::optional<std::chrono::milliseconds> ran;   // nullopt: it never began, no attempt was made
   std::optional<std::chrono::milliseconds> hold;  // of the unique key
 };
 

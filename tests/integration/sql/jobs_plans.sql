@@ -5,6 +5,9 @@ ALTER TABLE relevo.lane SET (autovacuum_enabled = off);
 VACUUM relevo.job, relevo.unique_hold;
 SELECT relevo.enqueue('early', unique_key => 'early'), relevo.enqueue('gone', unique_key => 'gone') \g /dev/null
 VACUUM relevo.job, relevo.unique_hold;
+\if :{?small}
+\ir helpers/small_plans.sql
+\endif
 SELECT relevo.enqueue('early', unique_key => 'early') FROM generate_series(1, 10) \g /dev/null
 DO $$ BEGIN FOR i IN 1..10 LOOP PERFORM relevo.enqueue('e', unique_key => 'e' || i); COMMIT; END LOOP; END $$;
 DELETE FROM relevo.job WHERE kind = 'e';
@@ -24,11 +27,14 @@ SELECT now() + i % 5 * interval '1 day', i, 'completed', 'q', 'k', 0, 1, 0, now(
 INSERT INTO relevo.job_attempt (job_id, attempt, outcome) SELECT i, 1, 'retry' FROM generate_series(1, 20000) i;
 INSERT INTO relevo.inbox (subscription, event_id, day) SELECT 's', i, current_date FROM generate_series(1, 20000) i;
 INSERT INTO relevo.unique_hold SELECT 'h' || i, i, now() + interval '1 h' FROM generate_series(1, 50000) i;
-INSERT INTO relevo.tick SELECT i, i, (SELECT snapshot FROM relevo.tick WHERE id = 1), clock_timestamp() FROM generate_series(2, 20000) i;
+INSERT INTO relevo.tick SELECT i, i, (SELECT snapshot FROM relevo.tick WHERE id = 1), clock_timestamp() FROM generate_series((SELECT max(id) + 1 FROM relevo.tick), 20000) i;
 INSERT INTO relevo.job_signal (lane, what, job_id) SELECT i % 16, 'cancel', i FROM generate_series(1, 20000) i;
 SELECT relevo.enqueue_batch('[{"kind": "b"}]', '{"kind": "t"}') FROM generate_series(1, 2000) \g /dev/null
 SELECT assert.equal(count(*), 0::bigint, 'analysed tables') FROM pg_stat_user_tables WHERE schemaname = 'relevo' AND (last_analyze IS NOT NULL OR last_autoanalyze IS NOT NULL) AND relname ~ '^(job|lane|inbox|tick)';
 \ir helpers/plans.sql
+\if :{?stale}
+UPDATE pg_class c SET reltuples = 6, relpages = pg_relation_size(c.oid) / 8192 WHERE c.oid = 'relevo.job'::regclass OR c.oid IN (SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = 'relevo.job'::regclass);
+\endif
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 SELECT assert.that(buffers($$SELECT relevo.enqueue('early', unique_key => 'early')$$) < 300, 'enqueue finds a twin by its key');

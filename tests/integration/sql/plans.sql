@@ -2,6 +2,14 @@
 ALTER TABLE relevo.outbox_p0 SET (autovacuum_enabled = off);
 ALTER TABLE relevo.outbox_p1 SET (autovacuum_enabled = off);
 SELECT setval('relevo.outbox_id_seq', 850000) \g /dev/null
+\if :{?small}
+SELECT relevo.publish('order', '1', 'E', '1') FROM generate_series(1, 100) \g /dev/null
+SELECT relevo.publish('order', '1', 'E', '1') \g /dev/null
+VACUUM relevo.outbox_p0, relevo.outbox_p1, relevo.tick, relevo.position;
+\ir helpers/small_plans.sql
+DELETE FROM relevo.outbox;
+SELECT setval('relevo.outbox_id_seq', 850000) \g /dev/null
+\endif
 DO $$
 BEGIN
   FOR i IN 1..30 LOOP
@@ -9,7 +17,7 @@ BEGIN
     COMMIT;
   END LOOP;
 END $$;
-INSERT INTO relevo.tick SELECT i, i, (SELECT snapshot FROM relevo.tick WHERE id = 1), clock_timestamp() FROM generate_series(2, 20000) i;
+INSERT INTO relevo.tick SELECT i, i, (SELECT snapshot FROM relevo.tick WHERE id = 1), clock_timestamp() FROM generate_series((SELECT max(id) + 1 FROM relevo.tick), 20000) i;
 INSERT INTO relevo.dead_event (id, shard, event_id, aggregate_type, aggregate_id, event_type, content_type, payload, created_at, reason, error, state)
 SELECT o.id, hashtextextended(o.aggregate_id, 0) & 7, o.event_id, o.aggregate_type, o.aggregate_id, o.event_type, o.content_type, o.payload, o.created_at, 'rejected', '',
        CASE o.id % 3 WHEN 0 THEN 'parked' WHEN 1 THEN 'retry' ELSE 'skipped' END

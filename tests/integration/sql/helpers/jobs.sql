@@ -1,9 +1,5 @@
--- What the scripts about jobs share. The settings are those that the program pins for every statement.
-SET enable_seqscan = off;
-SET enable_bitmapscan = off;
-SET max_parallel_workers_per_gather = 0;
-SET jit = off;
-SET plan_cache_mode = force_generic_plan;
+-- What the scripts about jobs share.
+\ir pinned.sql
 
 -- The rows of a statement, without the row of a read that only tells how far it came (its lane is NULL).
 CREATE FUNCTION rows_of(statement text) RETURNS SETOF jsonb LANGUAGE plpgsql AS $$

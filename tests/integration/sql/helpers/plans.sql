@@ -1,9 +1,5 @@
--- Plans with the settings that the program pins for every statement.
-SET enable_seqscan = off;
-SET enable_bitmapscan = off;
-SET max_parallel_workers_per_gather = 0;
-SET jit = off;
-SET plan_cache_mode = force_generic_plan;
+-- Plans with the settings of the program.
+\ir pinned.sql
 
 -- one row per node: type, relation, index
 CREATE FUNCTION nodes(statement text) RETURNS TABLE (node text, relation text, index text, read bigint) LANGUAGE plpgsql AS $$

@@ -5,7 +5,8 @@
 -- none), payload (text, NULL above 4096 bytes as stored: fetch it by job_payloads), payload_size, due, class. A last row
 -- with lane NULL tells how far the scan came and, as its token, how many rows it looked at; it is missing when that is none: the
 -- last of q, which comes in the order it was made in (sorting it again costs a tenth of a page). The literal LIMITs bound the rows
--- scanned. Parameter mask is lanes - 1. A row that is known with the same token is to be dropped.
+-- scanned. Parameter mask is lanes - 1. Jobs are found by `id = ANY (ARRAY[k.id])`, in the order of the list: with `=` the planner may
+-- read all of them in the order of their ids (ADR 13). A row that is known with the same token is to be dropped.
 
 -- name: job_page
 -- $1 class, $2 xid and $3 id scanned last, $4 xmax(b), $5 snapshot b, $6 mask, $7 lanes held. Windows: the xids late in a and visible
@@ -130,13 +131,13 @@ WHERE (hashtextextended(coalesce(j.concurrency_key, j.id::text), 0) & $3::int) =
 -- name: job_payloads
 -- $1 ids
 SELECT o.id, o.payload::text AS payload_text, nullif(o.headers, '{}')::text AS headers_text
-FROM unnest($1::bigint[]) k (id) JOIN relevo.job o ON o.id = k.id;
+FROM unnest($1::bigint[]) k (id) JOIN relevo.job o ON o.id = ANY (ARRAY[k.id]);
 
 -- name: job_finish
 -- $1 ids, $2 tokens of jobs without unique key, history and batch; what is missing was refused. Batched, or the last statement of the
 -- handler's own transaction (under a savepoint). The last two clauses: what is passed by mistake is refused, not lost.
 DELETE FROM relevo.job o USING unnest($1::bigint[], $2::int[]) k (id, token)
-WHERE o.id = k.id AND o.token = k.token AND NOT o.again AND o.batch IS NULL
+WHERE o.id = ANY (ARRAY[k.id]) AND o.token = k.token AND NOT o.again AND o.batch IS NULL
 RETURNING o.id;
 
 -- name: job_finish_full
@@ -147,16 +148,16 @@ WITH l AS MATERIALIZED (
   SELECT o.id, o.again, o.token, o.attempts, o.crashes, o.created_at, k.outcome, k.result, k.error AS why, k.waited, k.ran, k.hold
   FROM unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $7::bigint[], $8::bigint[], $9::bigint[])
        k (id, token, outcome, result, error, waited, ran, hold)
-  JOIN relevo.job o ON o.id = k.id AND o.token = k.token AND o.state < 2
-  ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
+  JOIN relevo.job o ON o.id = ANY (ARRAY[k.id]) AND o.token = k.token AND o.state < 2
+  ORDER BY k.id FOR UPDATE OF o SKIP LOCKED
 ), d AS (
-  DELETE FROM relevo.job o USING l WHERE o.id = l.id AND o.token = l.token AND NOT l.again
+  DELETE FROM relevo.job o USING l WHERE o.id = ANY (ARRAY[l.id]) AND o.token = l.token AND NOT l.again
   RETURNING l.*, o.queue, o.kind, o.priority, o.unique_key, o.concurrency_key, o.tenant, o.payload, o.batch
 ), u AS (
   UPDATE relevo.job o
   SET state = 0, again = false, token = o.token + 1, attempts = 0, crashes = 0, error = NULL,
       run_at = greatest(o.run_at, clock_timestamp())   -- its own time, if it has a later one
-  FROM l WHERE o.id = l.id AND o.token = l.token AND l.again
+  FROM l WHERE o.id = ANY (ARRAY[l.id]) AND o.token = l.token AND l.again
   RETURNING l.*, o.queue, o.kind, o.priority, o.unique_key, o.concurrency_key, o.tenant, o.payload, o.batch
 ), r AS (   -- the outcome travels in RETURNING: joined afterwards it would be quadratic
   SELECT * FROM d UNION ALL SELECT * FROM u
@@ -185,8 +186,8 @@ WITH l AS MATERIALIZED (
   SELECT o.id, o.batch, k.token, k.attempts, k.delay, k.state, k.error, k.ran
   FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::bigint[], $5::smallint[], $6::text[], $8::bigint[])
        k (id, token, attempts, delay, state, error, ran)
-  JOIN relevo.job o ON o.id = k.id AND o.token = k.token
-  ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
+  JOIN relevo.job o ON o.id = ANY (ARRAY[k.id]) AND o.token = k.token
+  ORDER BY k.id FOR UPDATE OF o SKIP LOCKED
 ), u AS (
   UPDATE relevo.job o
   SET token = o.token + 1, again = false, state = CASE WHEN o.again THEN 0 ELSE l.state END,
@@ -195,7 +196,7 @@ WITH l AS MATERIALIZED (
       run_at = CASE WHEN o.again THEN greatest(o.run_at, clock_timestamp()) WHEN l.state >= 2 THEN clock_timestamp()
                     ELSE clock_timestamp() + l.delay * interval '1 millisecond' END,
       batch = CASE WHEN l.state >= 2 AND NOT o.again THEN NULL ELSE o.batch END
-  FROM l WHERE o.id = l.id AND o.token = l.token
+  FROM l WHERE o.id = ANY (ARRAY[l.id]) AND o.token = l.token
   RETURNING o.id, o.state, o.run_at, l.batch, l.attempts, l.state AS asked, l.error, l.ran
 ), a AS (
   INSERT INTO relevo.job_attempt (job_id, attempt, outcome, worker, ran, error)
@@ -213,8 +214,8 @@ SELECT u.id, u.state, u.run_at FROM b CROSS JOIN u WHERE b.ended >= 0;
 WITH l AS MATERIALIZED (
   SELECT o.id, o.batch, o.attempts + o.crashes + 1 AS attempt, k.token, k.delay, k.error, k.ran
   FROM unnest($1::bigint[], $2::int[], $4::bigint[], $5::text[], $7::bigint[]) k (id, token, delay, error, ran)
-  JOIN relevo.job o ON o.id = k.id AND o.token = k.token AND o.state < 2
-  ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
+  JOIN relevo.job o ON o.id = ANY (ARRAY[k.id]) AND o.token = k.token AND o.state < 2
+  ORDER BY k.id FOR UPDATE OF o SKIP LOCKED
 ), u AS (
   UPDATE relevo.job o
   SET token = o.token + 1, again = false, attempts = CASE WHEN o.again THEN 0 ELSE o.attempts END,
@@ -224,7 +225,7 @@ WITH l AS MATERIALIZED (
       run_at = CASE WHEN o.again THEN greatest(o.run_at, clock_timestamp()) WHEN o.crashes + 1 >= $3::int THEN clock_timestamp()
                     ELSE clock_timestamp() + l.delay * interval '1 millisecond' END,
       batch = CASE WHEN NOT o.again AND o.crashes + 1 >= $3::int THEN NULL ELSE o.batch END
-  FROM l WHERE o.id = l.id AND o.token = l.token
+  FROM l WHERE o.id = ANY (ARRAY[l.id]) AND o.token = l.token
   RETURNING o.id, o.state, l.batch, l.attempt, l.error, l.ran
 ), a AS (
   INSERT INTO relevo.job_attempt (job_id, attempt, outcome, worker, ran, error)
@@ -236,7 +237,7 @@ SELECT u.id, u.state FROM b CROSS JOIN u WHERE b.ended >= 0;
 
 -- name: job_still
 -- $1 ids, $2 tokens. What is there unchanged: locked by somebody, not refused.
-SELECT o.id FROM unnest($1::bigint[], $2::int[]) k (id, token) JOIN relevo.job o ON o.id = k.id AND o.token = k.token;
+SELECT o.id FROM unnest($1::bigint[], $2::int[]) k (id, token) JOIN relevo.job o ON o.id = ANY (ARRAY[k.id]) AND o.token = k.token;
 
 -- name: job_signals
 -- $1 lanes. Wishes for their holder, oldest first: of a job or of an operation.
@@ -449,7 +450,7 @@ SELECT v.id, v.state, v.queue, v.kind, v.priority, v.run_at, v.attempts, v.crash
                                                    'ran_ms', round(extract(epoch FROM a.ran) * 1000), 'error', a.error) ORDER BY a.at), '[]')::text
         FROM relevo.job_attempt a WHERE a.job_id = $1::bigint) AS attempts_text
 FROM v
-LEFT JOIN relevo.job j ON v.finished IS NULL AND j.id = v.id
+LEFT JOIN relevo.job j ON v.finished IS NULL AND j.id = ANY (ARRAY[v.id])
 LEFT JOIN relevo.job_history h ON h.job_id = $1::bigint AND h.finished + interval '0' = v.finished
 ORDER BY v.finished NULLS LAST;
 

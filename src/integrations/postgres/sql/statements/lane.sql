@@ -62,9 +62,9 @@ WITH won AS (
   FROM (SELECT j.id, j.token, u.lane
         FROM won
         JOIN unnest($8::smallint[], $9::bigint[], $10::int[]) u (lane, id, token) ON u.lane = won.lane
-        JOIN relevo.job j ON j.id = u.id AND j.token = u.token AND j.state = 0
-        ORDER BY j.id FOR UPDATE OF j SKIP LOCKED) x
-  WHERE o.id = x.id AND o.token = x.token AND o.state = 0
+        JOIN relevo.job j ON j.id = ANY (ARRAY[u.id]) AND j.token = u.token AND j.state = 0
+        ORDER BY u.id FOR UPDATE OF j SKIP LOCKED) x
+  WHERE o.id = ANY (ARRAY[x.id]) AND o.token = x.token AND o.state = 0
   RETURNING o.id, x.lane
 )
 SELECT won.lane, ARRAY(SELECT m.id FROM marked m WHERE m.lane = won.lane)::text AS marked_text FROM won;

@@ -30,7 +30,7 @@ UPDATE relevo.position p SET a = k.a, b = k.b, last_id = k.last_id, fingerprint 
 FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
      k (shard, epoch, ver, a, b, last_id, fingerprint)
 WHERE p.shard = k.shard AND p.epoch = k.epoch AND p.ver = k.ver
-  AND EXISTS (SELECT FROM relevo.tick t WHERE t.id = k.b AND t.fingerprint = k.fingerprint)
+  AND EXISTS (SELECT FROM relevo.tick t WHERE t.id = k.b AND t.fingerprint = k.fingerprint OFFSET 0)   -- OFFSET: no join (ADR 13)
 RETURNING p.shard;
 
 -- name: release

@@ -86,6 +86,8 @@ Scheduler::Scheduler(const Registry& registry, std::vector<std::string> only)
     : registry_(registry), only_(std::move(only)) {}
 Scheduler::~Scheduler() = default;
 
+bool Scheduler::is_remote(const Item& item) { return item.kind && item.kind->remote; }
+
 Scheduler::Group& Scheduler::group_of(const KindEntry* kind) {
   const auto* owner = kind && kind->remote ? kind : nullptr;
   auto& group = groups_[owner];
@@ -254,7 +256,7 @@ std::deque<Scheduler::Item>& Scheduler::line_for(const Item& item) {
     ready.active.emplace(tenant.virtual_time, name);
   }
   if (row.tenant) ++tenant_ready_[{job_class, name}];
-  if (row.rate_key) ++rate_ready_[std::string(*row.rate_key)];
+  if (row.rate_key && !is_remote(item)) ++rate_ready_[std::string(*row.rate_key)];
   ready.bytes += item.job->size();
   ++tenant.size;
   ++ready.size;
@@ -288,7 +290,7 @@ Scheduler::Item Scheduler::take_out(Group& group, int job_class, Tenants::iterat
     const auto count = tenant_ready_.find({job_class, name});
     if (--count->second == 0) tenant_ready_.erase(count);
   }
-  if (item.job->row().rate_key) {
+  if (item.job->row().rate_key && !is_remote(item)) {
     const auto count = rate_ready_.find(std::string(*item.job->row().rate_key));
     if (--count->second == 0) rate_ready_.erase(count);
   }
@@ -715,34 +717,41 @@ bool Scheduler::is_paused(const Cause& cause) const {
                      [&](const QueueState& state) { return name_of(state) == cause.pause; });
 }
 
-std::vector<std::pair<std::string, int>> Scheduler::wanted_tokens(core::BootTime now) {
+std::vector<std::pair<std::string, int>> Scheduler::wanted_tokens(core::BootTime now,
+                                                                  std::size_t room) {
   std::vector<std::pair<std::string, int>> wanted;
-  const auto ask = [&](const std::string& key, std::size_t jobs) {
-    const auto bucket = buckets_.find(key);
-    const auto starts = static_cast<int>(std::min<std::size_t>(jobs, kMostTokens));
-    if (bucket == buckets_.end()) {
-      wanted.emplace_back(key, starts);
-      return;
-    }
-    const auto& known = bucket->second;
-    const bool enough = now < known.valid_until && (known.unlimited || known.tokens >= starts);
-    if (!enough && now >= known.ask_at) wanted.emplace_back(key, std::max(known.lease, starts));
-  };
   std::set<std::string_view> asked;
   for (auto i = blocked_.lower_bound({Scope::kRate, {}, {}});
        i != blocked_.end() && i->first.scope == Scope::kRate; ++i) {
     if (i->second.waiting.empty()) continue;
     const auto& key = i->first.value;
-    const auto ready = rate_ready_.find(key);
     asked.insert(key);
-    ask(key, i->second.waiting.size() + (ready == rate_ready_.end() ? 0 : ready->second));
+    const auto bucket = buckets_.find(key);
+    if (bucket != buckets_.end() && now < bucket->second.ask_at) continue;
+    const int lease = bucket == buckets_.end() ? 0 : bucket->second.lease;
+    wanted.emplace_back(key, std::max(lease, static_cast<int>(i->second.waiting.size())));
   }
-  // Before their turn comes: one that finds its bucket empty then has to wait aside.
+  // Before their turn comes: one that finds its bucket empty then has to wait aside. No more than
+  // can start, since what is not used is lost to all.
   auto ready = rate_ready_.begin();
   for (std::size_t i = 0; i < kRatesLookedAt && ready != rate_ready_.end(); ++i, ++ready) {
-    if (!asked.contains(ready->first)) ask(ready->first, ready->second);
+    const auto& [key, jobs] = *ready;
+    const auto starts = static_cast<int>(std::min({jobs, room, std::size_t{kMostTokens}}));
+    const int here = tokens_of(key, now);
+    if (starts > here && !asked.contains(key)) wanted.emplace_back(key, starts - here);
   }
   return wanted;
+}
+
+// How many jobs of this rate may start without asking for more; asking is of no use: as many as
+// there are.
+int Scheduler::tokens_of(const std::string& key, core::BootTime now) const {
+  const auto found = buckets_.find(key);
+  if (found == buckets_.end()) return 0;
+  const auto& bucket = found->second;
+  const bool valid = now < bucket.valid_until;
+  if ((valid && bucket.unlimited) || now < bucket.ask_at) return kMostTokens;
+  return valid ? bucket.tokens : 0;
 }
 
 void Scheduler::granted(const std::string& key, const Tokens& tokens, core::BootTime now) {

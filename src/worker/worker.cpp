@@ -968,7 +968,8 @@ bool Worker::Loop::read_windows() {
 }
 
 void Worker::Loop::ask_for_tokens() {
-  const auto wanted = scheduler_.wanted_tokens(to_.clock.now());
+  const auto free = options_.max_in_flight - std::min(claimed_.size(), options_.max_in_flight);
+  const auto wanted = scheduler_.wanted_tokens(to_.clock.now(), std::min(free, executor_.room()));
   if (wanted.empty()) return;
   std::vector<std::string> keys;
   std::vector<int> counts;

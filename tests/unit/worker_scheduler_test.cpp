@@ -236,7 +236,7 @@ class World {
   }
 
   void grant(std::optional<int> each, std::chrono::milliseconds wait) {
-    for (const auto& [key, count] : scheduler.wanted_tokens(now)) {
+    for (const auto& [key, count] : scheduler.wanted_tokens(now, 100)) {
       scheduler.granted(key, {each ? std::optional(std::min(*each, count)) : each, wait}, now);
     }
   }
@@ -803,11 +803,12 @@ TEST(WorkerScheduler, AsksForTokensBeforeTheTurnOfTheJobs) {
     w.table.put(row);
   }
   w.read_all();
-  const auto wanted = w.scheduler.wanted_tokens(w.now);
+  EXPECT_TRUE(w.scheduler.wanted_tokens(w.now, 0).empty()) << "none could start";
+  const auto wanted = w.scheduler.wanted_tokens(w.now, 10);
   ASSERT_EQ(wanted.size(), 1U);
   EXPECT_EQ(wanted.front(), (std::pair<std::string, int>("fast", 3)));
   w.scheduler.granted("fast", {3, 0ms}, w.now);
-  EXPECT_TRUE(w.scheduler.wanted_tokens(w.now).empty());
+  EXPECT_TRUE(w.scheduler.wanted_tokens(w.now, 10).empty());
   EXPECT_EQ(w.select(10, 10).size(), 3U);
   EXPECT_EQ(w.scheduler.waiting(), 0U);
 }
@@ -840,10 +841,10 @@ TEST(WorkerScheduler, ForgetsABucketOnceItsLeaseIsOver) {
   w.grant(1, 100ms);
   for (auto& one : w.select(10, 10)) w.start(std::move(one));
   EXPECT_EQ(w.running.size(), 1U);
-  EXPECT_TRUE(w.scheduler.wanted_tokens(w.now).empty());
+  EXPECT_TRUE(w.scheduler.wanted_tokens(w.now, 10).empty());
   EXPECT_EQ(w.scheduler.next_time(), w.now + 100ms);
   w.now += 100ms;
-  EXPECT_EQ(w.scheduler.wanted_tokens(w.now).size(), 1U);
+  EXPECT_EQ(w.scheduler.wanted_tokens(w.now, 10).size(), 1U);
   w.grant(std::nullopt, 0ms);
   EXPECT_EQ(w.select(10, 10).size(), 1U);
 }

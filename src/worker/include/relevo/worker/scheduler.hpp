@@ -87,8 +87,9 @@ class Scheduler {
   void forget(const JobKey& job);
 
   void set_controls(const Controls& controls, int lanes_held, int lanes);
-  // Rate keys of which more jobs wait than tokens are there: ask for so many more.
-  std::vector<std::pair<std::string, int>> wanted_tokens(core::BootTime now);
+  // Rate keys of which more jobs wait, or could start in this room for handlers of this process,
+  // than tokens are there: ask for so many.
+  std::vector<std::pair<std::string, int>> wanted_tokens(core::BootTime now, std::size_t room);
   void granted(const std::string& key, const Tokens& tokens, core::BootTime now);
 
   // Whether a page of this class may be read.
@@ -195,6 +196,7 @@ class Scheduler {
     Item item;
   };
 
+  static bool is_remote(const Item& item);
   Group& group_of(const KindEntry* kind);
   const ReadyClass* remote_class(const std::string& pattern, int job_class) const;
   std::size_t group_buffer() const;
@@ -238,6 +240,7 @@ class Scheduler {
   void take_of_key(const Cause& cause, const Refill& refill, const JobRows& rows,
                    std::optional<Cursor> scanned_to);
   bool take_token(const std::string& key, core::BootTime now);
+  int tokens_of(const std::string& key, core::BootTime now) const;
   void start(const JobRow& row);
   void erase_if_empty(std::map<Cause, Blocked>::iterator blocked);
   template <class Keep>
@@ -265,7 +268,7 @@ class Scheduler {
   std::vector<QueueState> pauses_;
   std::map<std::string, int, std::less<>> weights_;
   std::map<std::pair<int, std::string>, std::size_t> tenant_ready_;
-  std::unordered_map<std::string, std::size_t> rate_ready_;
+  std::unordered_map<std::string, std::size_t> rate_ready_;  // for handlers of this process
   std::size_t ready_ = 0;
   std::size_t waiting_ = 0;
   std::size_t bytes_ = 0;

@@ -66,16 +66,18 @@ std::string iso_time(core::WallTime time) { return worker::rfc3339(time); }
 std::string duration_text(microseconds duration) {
   const auto ms = duration_cast<milliseconds>(duration).count();
   if (ms < 1'000) return std::to_string(ms) + " ms";
-  if (duration < 1min) return formatted("%.1f s", static_cast<double>(ms / 100) / 10);
+  const auto tenths = ms / 100;  // not rounded up: 59.95 s are not 60.0 s
+  if (duration < 1min) return formatted("%.1f s", static_cast<double>(tenths) / 10);
   if (duration < 1h) return two_units(ms / 1'000, 60, " min", " s");
   if (duration < 24h) return two_units(ms / 60'000, 60, " h", " min");
   return two_units(ms / 3'600'000, 24, " d", " h");
 }
 
 std::string size_text(std::int64_t bytes) {
-  if (bytes < 1'024) return std::to_string(bytes) + " B";
-  if (bytes < 1'024 * 1'024) return formatted("%.1f KiB", static_cast<double>(bytes) / 1'024);
-  return formatted("%.1f MiB", static_cast<double>(bytes) / (1'024 * 1'024));
+  constexpr std::int64_t kKib = 1'024, kMib = kKib * kKib;
+  if (bytes < kKib) return std::to_string(bytes) + " B";
+  if (bytes < kMib) return formatted("%.1f KiB", static_cast<double>(bytes) / kKib);
+  return formatted("%.1f MiB", static_cast<double>(bytes) / kMib);
 }
 
 std::string count_text(std::int64_t count, std::string_view noun) {

@@ -18,8 +18,8 @@ const Clock& system_clock() {
       return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     }
   };
-  static const SystemClock clock;
-  return clock;
+  static const SystemClock kClock;
+  return kClock;
 }
 
 }  // namespace relevo::core

@@ -52,7 +52,8 @@ Host judge(std::string_view authority) {
     const auto end = authority.find(']');
     if (end == std::string_view::npos) return Host::kNone;
     const auto rest = authority.substr(end + 1);
-    if (!rest.empty() && !(rest.front() == ':' && is_port(rest.substr(1)))) return Host::kNone;
+    const bool port = rest.starts_with(':') && is_port(rest.substr(1));
+    if (!rest.empty() && !port) return Host::kNone;
     sockaddr_in6 address{};
     address.sin6_family = AF_INET6;
     const std::string text(authority.substr(1, end - 1));

@@ -30,7 +30,8 @@ std::string json_string(std::string_view text) {
 }
 
 bool is_json_literal(std::string_view text) {
-  return !text.empty() && std::string_view("\"[{ \t\r\n").find(text.front()) == text.npos &&
+  return !text.empty() &&
+         std::string_view("\"[{ \t\r\n").find(text.front()) == std::string_view::npos &&
          json::accept(text);
 }
 

@@ -166,7 +166,7 @@ using Json = nlohmann::ordered_json;
 
 bool hide_secrets(Json& value) {
   if (value.is_string()) {
-    const std::string& text = value.get_ref<const std::string&>();
+    const auto& text = value.get_ref<const std::string&>();
     if (text.find("://") == std::string::npos) return false;
     std::string shown = redact_uri(text);
     if (shown == text) return false;

@@ -25,7 +25,7 @@ TextFile read_text_file(const std::string& path) {
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "re"));
   if (!file) return {{}, std::strerror(errno)};
   TextFile result;
-  std::array<char, 4096> block;
+  std::array<char, 4096> block{};
   for (;;) {
     errno = 0;
     const std::size_t got = std::fread(block.data(), 1, block.size(), file.get());

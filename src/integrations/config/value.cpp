@@ -133,7 +133,7 @@ std::string to_text(milliseconds value) {
 }
 
 std::string without_value(Shape shape) {
-  const std::string message = "has no value; remove the line";
+  std::string message = "has no value; remove the line";
   switch (shape) {
     case Shape::kScalar: return message + ", or write \"\" for an empty text";
     case Shape::kList:

@@ -92,8 +92,8 @@ class Builder {
     defaults(kClientDefaults);
   }
 
-  template <std::size_t N>
-  void defaults(const std::array<Property, N>& properties) {
+  template <std::size_t kCount>
+  void defaults(const std::array<Property, kCount>& properties) {
     for (const auto& [name, value] : properties) set(name, value);
   }
 

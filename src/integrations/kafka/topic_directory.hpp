@@ -41,7 +41,7 @@ class TopicDirectory {
   // Asks the broker, creating the topic if so configured. kAccepted: find() knows it from now on.
   // An answer "does not exist" is repeated for a second without asking, unless asked to.
   enum class Ask { kWhenNotKnown, kAlways };
-  relay::SendResult lookup(std::string_view name, Ask ask);
+  relay::SendResult lookup(std::string_view name, Ask when);
 
   void forget(std::string_view name);
 

@@ -12,7 +12,7 @@ namespace relevo::cli {
 namespace {
 
 constexpr auto kFooter = R"(
-Finished jobs are listed as long as their history is kept, except by payload, which it does not have.
+Finished jobs are listed as long as their history is kept, but not by payload: completed ones have none.
 --payload is containment: '{"order": 42}' finds every payload that has this member.
 
 Examples:

@@ -911,6 +911,8 @@ TEST(ConfigRules, EachOfRecordsBites) {
        "subscriptions: at least one is needed by the role consumer"},
       {"subscription name", subscription([](Subscription& s) { s.name = "a b"; }),
        "subscriptions[0].name: must be 1 to 100 letters"},
+      {"subscription called jobs", subscription([](Subscription& s) { s.name = "jobs"; }),
+       "subscriptions[0].name: \"jobs\" is what relevo_dead_letters calls its own; give another"},
       {"subscription twice", [](Config& c) { c.subscriptions.push_back(c.subscriptions[0]); },
        "subscriptions[1].name: \"invoices\" is also that of subscriptions[0].name"},
       {"group twice",

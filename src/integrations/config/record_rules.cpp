@@ -192,6 +192,10 @@ class RecordChecker {
         !std::all_of(name.begin(), name.end(), is_name_character)) {
       broken({"name"}, "must be 1 to 100 letters, digits, '.', '_' or '-'");
     }
+    if (is_one_of(name, {"jobs", "outbox"})) {
+      broken({"name"},
+             in_quotes(name) + " is what relevo_dead_letters calls its own; give another");
+    }
     once("name", name);
     if (!subscription.group.empty()) require("group", no_name(subscription.group));
     // Two members of one group share its messages: each subscription would miss some.

@@ -196,7 +196,8 @@ RecordList schedule_records() {
 RecordList subscription_records() {
   Table table(RELEVO_LIST(subscriptions));
   table
-      .add("name", Need::kRequired, "letters, digits, `.`, `_`, `-`; each once",
+      .add("name", Need::kRequired,
+           "letters, digits, `.`, `_`, `-`; each once, not `jobs` or `outbox`",
            "name of the subscription: what its inbox knows it by", RELEVO_FIELD(name))
       .add("topics", Need::kRequired, "at least one", "topics it reads", RELEVO_FIELD(topics))
       .add("group", Need::kOptional, "of one subscription only",

@@ -308,7 +308,7 @@ void Consumer::work(std::size_t worker) {
         store_ready_ = true;
       }
       if (worker == 0) redrive_if_due(*store);
-      if (auto taken = take_work(); !taken.empty()) Run(*this, *store, std::move(taken)).process();
+      if (const auto taken = take_work(); !taken.empty()) Run(*this, *store, taken).process();
       backoff.reset();
     } catch (const IntegrationError& error) {
       // The database is away: what was at work waits in its lane, no attempt is burnt.

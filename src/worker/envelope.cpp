@@ -376,7 +376,7 @@ bool take_number(std::string_view& text, std::size_t digits, Integer& number) {
   number = 0;
   for (std::size_t i = 0; i < digits; ++i) {
     if (text[i] < '0' || text[i] > '9') return false;
-    number = static_cast<Integer>(number * 10 + (text[i] - '0'));
+    number = number * 10 + static_cast<Integer>(text[i] - '0');
   }
   text.remove_prefix(digits);
   return true;

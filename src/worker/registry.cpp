@@ -26,16 +26,15 @@ void Registry::add(std::string kind, std::unique_ptr<RemoteHandler> handler, Kin
   add(KindEntry{std::move(kind), policy, nullptr, nullptr, std::move(handler)});
 }
 
-void Registry::add(KindEntry entry) {
-  const auto pattern = entry.pattern;
-  const bool added =
-      is_pattern(pattern)
-          ? prefixes_.try_emplace(std::string(prefix_of(pattern)), std::move(entry)).second
-          : exact_.try_emplace(pattern, std::move(entry)).second;
+void Registry::add(const KindEntry& entry) {
+  const auto& pattern = entry.pattern;
+  const bool added = is_pattern(pattern)
+                         ? prefixes_.try_emplace(std::string(prefix_of(pattern)), entry).second
+                         : exact_.try_emplace(pattern, entry).second;
   if (!added) throw std::invalid_argument("kind " + pattern + " has two handlers");
 }
 
-void Registry::add_messages(std::string name, std::unique_ptr<MessageHandler> handler) {
+void Registry::add_messages(const std::string& name, std::unique_ptr<MessageHandler> handler) {
   if (!messages_.try_emplace(name, std::move(handler)).second) {
     throw std::invalid_argument("message handler " + name + " is registered twice");
   }

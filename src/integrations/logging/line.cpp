@@ -20,7 +20,7 @@ std::string timestamp(core::WallTime time) {
   const auto day = floor<days>(time);
   const year_month_day date(day);
   const hh_mm_ss clock(time - day);
-  std::array<char, 64> text;
+  std::array<char, 64> text{};
   const int length = std::snprintf(
       text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ",
       static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
@@ -57,7 +57,7 @@ TextLevel text_level(Level level) {
 
 template <class Number>
 void append_number(std::string& out, Number value) {
-  std::array<char, 32> text;
+  std::array<char, 32> text{};
   const auto result = std::to_chars(text.data(), text.data() + text.size(), value);
   out.append(text.data(), result.ptr);
 }

@@ -345,7 +345,8 @@ void Connection::enter_pipeline() {
 }
 
 void Connection::send(const Statement& statement, const Params& params) {
-  RELEVO_INVARIANT(!busy_ && !open_, "one statement at a time");
+  const bool idle = !busy_ && !open_;
+  RELEVO_INVARIANT(idle, "one statement at a time");
   operation_ = statement.name;
   started_ = core::BootClock::now();
   deadline_ = started_ + timeout_;
@@ -553,7 +554,8 @@ void Connection::rollback() noexcept {
 }
 
 std::vector<std::string> Connection::script(std::string_view operation, const std::string& sql) {
-  RELEVO_INVARIANT(!busy_ && !open_, "one statement at a time");
+  const bool idle = !busy_ && !open_;
+  RELEVO_INVARIANT(idle, "one statement at a time");
   operation_ = operation;
   deadline_ = core::BootTime::max();
   if (PQpipelineStatus(connection_.get()) != PQ_PIPELINE_OFF &&

@@ -31,7 +31,7 @@ class AttemptLog {
   AttemptLog() = default;
   // Reads what attempts_json() wrote. What is no entry is passed over: a person may have been at
   // the table, and a message must not be held up by its history.
-  explicit AttemptLog(std::string_view json);
+  explicit AttemptLog(std::string_view text);
 
   // An attempt has one entry: one that is made again, since the message could not be parked, keeps
   // its time and has the later error.

@@ -47,7 +47,7 @@ class Registry {
   void add(std::string kind, std::unique_ptr<BatchHandler> handler, KindPolicy policy = {});
   void add(std::string kind, std::unique_ptr<RemoteHandler> handler, KindPolicy policy = {});
   // For subscriptions that name it in their `handler`.
-  void add_messages(std::string name, std::unique_ptr<MessageHandler> handler);
+  void add_messages(const std::string& name, std::unique_ptr<MessageHandler> handler);
 
   // Changes the rules of every kind the pattern covers (of a pattern itself when it is equal). What
   // a wider pattern does becomes an entry of its own. False: nobody does anything of it here.
@@ -61,7 +61,7 @@ class Registry {
   bool empty() const { return exact_.empty() && prefixes_.empty(); }
 
  private:
-  void add(KindEntry entry);
+  void add(const KindEntry& entry);
 
   std::map<std::string, KindEntry, std::less<>> exact_;
   std::map<std::string, KindEntry, std::greater<>> prefixes_;  // without the star; longest first

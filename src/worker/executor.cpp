@@ -129,13 +129,18 @@ std::size_t Executor::room() const {
   return most > pool_in_flight_ ? most - pool_in_flight_ : 0;
 }
 
+// Runs at its endpoint, without a thread of the pool.
+bool Executor::is_remote(const Claim& claim) const {
+  const bool isolated = claim.row().crashes > 0 && isolation_;
+  return claim.kind && claim.kind->remote && !isolated && !claim.expired;
+}
+
 void Executor::start(std::span<Claim* const> claims) {
   std::size_t queued = 0;
   {
     std::lock_guard lock(mutex_);
     for (auto* claim : claims) {
-      const bool alone = claim->row().crashes > 0 && isolation_;
-      if (claim->kind && claim->kind->remote && !alone && !claim->expired) continue;
+      if (is_remote(*claim)) continue;
       queue_.push_back(claim);
       ++queued;
     }
@@ -150,8 +155,7 @@ void Executor::start(std::span<Claim* const> claims) {
   }
   if (queued == claims.size()) return;
   for (auto* claim : claims) {
-    const bool alone = claim->row().crashes > 0 && isolation_;
-    if (claim->kind && claim->kind->remote && !alone && !claim->expired) start_remote(*claim);
+    if (is_remote(*claim)) start_remote(*claim);
   }
 }
 
@@ -177,10 +181,7 @@ void Executor::collect(std::vector<Ended>& ended) {
   }
   for (auto i = first; i < ended.size(); ++i) {
     --in_flight_;
-    const auto& claim = *ended[i].claim;
-    const bool isolated = claim.row().crashes > 0 && isolation_;
-    const bool remote = claim.kind && claim.kind->remote && !isolated && !claim.expired;
-    if (remote) continue;
+    if (is_remote(*ended[i].claim)) continue;
     --pool_in_flight_;
     ++pool_ended_;
   }

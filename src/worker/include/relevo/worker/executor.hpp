@@ -112,6 +112,7 @@ class Executor {
   struct Slot;
   class RunContext;
 
+  bool is_remote(const Claim& claim) const;
   void add_thread();
   void run_thread(const std::shared_ptr<Slot>& slot);
   // What a thread took off the queue. Until begin() said that they are still its own, the claims

@@ -1,6 +1,8 @@
 #include "cli/command.hpp"
 
+#include <CLI/App.hpp>
 #include <iostream>
+#include <memory>
 #include <utility>
 
 #include "cli/printable.hpp"
@@ -42,6 +44,24 @@ std::vector<std::string> isolated_job_command(const config::LoadResult& loaded) 
   if (loaded.file) command.insert(command.end(), {"--config", *loaded.file});
   command.emplace_back("isolated-job");
   return command;
+}
+
+void add_default_list(CLI::App& parent, Action& chosen, ListCommand command) {
+  // Owners: the parser, which fills it, and the actions.
+  const auto json = std::make_shared<bool>(false);
+  const Action action = [json, list = std::move(command.list)](Invocation& invocation) {
+    return list(*json, invocation);
+  };
+  auto* below = parent.add_subcommand("list", command.help + "; also without `list`");
+  below->footer(command.footer);
+  below->add_flag("--json", *json, command.json_help);
+  below->callback([&chosen, action] { chosen = action; });
+  parent.add_flag("--json", *json, command.json_help);
+  parent.require_subcommand(0, 1);
+  // Runs after those of its commands.
+  parent.callback([&chosen, action] {
+    if (!chosen) chosen = action;
+  });
 }
 
 config::Config load_config(const Invocation& invocation) {

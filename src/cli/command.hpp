@@ -62,6 +62,15 @@ config::Config load_config(const Invocation& invocation);
 // What a worker starts for a job that is suspected of killing its process.
 std::vector<std::string> isolated_job_command(const config::LoadResult& loaded);
 
+// What `list` below a command shows, which is also what the command itself does.
+struct ListCommand {
+  std::string help;
+  std::string footer;
+  std::string json_help;
+  std::function<int(bool json, const Invocation&)> list;
+};
+void add_default_list(CLI::App& parent, Action& chosen, ListCommand command);
+
 void add_run(CLI::App& parent, Action& chosen);
 void add_migrate(CLI::App& parent, Action& chosen);
 void add_check(CLI::App& parent, Action& chosen);

@@ -31,7 +31,7 @@ Examples:
   relevo dead list                    messages that could not be consumed
   relevo jobs list --state dead       jobs that failed for good
   relevo queues                       what waits in which queue, limits, pauses
-  relevo schedules list               jobs at certain times
+  relevo schedules                    jobs at certain times
 
 Every key of the configuration can be given in the environment: RELEVO_DATABASE_URL, …
 

@@ -20,7 +20,6 @@ void add_queues(CLI::App& parent, Action& chosen) {
   auto* command =
       parent.add_subcommand("queues", "Queues and limits: list, pause, resume, concurrency, rate");
   command->footer(kFooter);
-  command->require_subcommand(0, 1);
   add_queues_list(*command, chosen);
   add_queues_pause(*command, chosen);
   add_queues_resume(*command, chosen);

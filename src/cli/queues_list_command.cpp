@@ -1,6 +1,3 @@
-#include <CLI/App.hpp>
-#include <memory>
-
 #include "cli/queues_commands.hpp"
 #include "cli/table.hpp"
 #include "daemon.hpp"
@@ -61,19 +58,8 @@ int list(bool json, const Invocation& invocation) {
 }  // namespace
 
 void add_queues_list(CLI::App& parent, Action& chosen) {
-  // Owners: the parser, which fills it, and the actions.
-  const auto json = std::make_shared<bool>(false);
-  const Action action = [json](Invocation& invocation) { return list(*json, invocation); };
-  auto* command =
-      parent.add_subcommand("list", "All queues, limits and pauses; also without `list`");
-  command->footer(kFooter);
-  command->add_flag("--json", *json, "One JSON object");
-  command->callback([&chosen, action] { chosen = action; });
-  parent.add_flag("--json", *json, "One JSON object");
-  // Runs after those of its commands.
-  parent.callback([&chosen, action] {
-    if (!chosen) chosen = action;
-  });
+  add_default_list(parent, chosen,
+                   {"All queues, limits and pauses", kFooter, "One JSON object", list});
 }
 
 }  // namespace relevo::cli

@@ -16,7 +16,7 @@ A schedule makes a job at certain times: by cron expression, at an interval, or 
 (`schedules`) may have some; others are kept in the database only. Details: docs/schedules.md.
 
 Typical:
-  relevo schedules list
+  relevo schedules
   relevo schedules add nightly report.build '{"days": 1}' --cron '0 3 * * *' --zone Europe/Madrid
   relevo schedules next '0 3 * * MON-FRI' --zone Europe/Madrid     try an expression out
   relevo schedules run nightly                                     one job now)";
@@ -79,7 +79,6 @@ void add_schedules(CLI::App& parent, Action& chosen) {
   auto* command = parent.add_subcommand(
       "schedules", "Jobs at certain times: list, add, remove, pause, resume, run, next");
   command->footer(kFooter);
-  command->require_subcommand(1);
   add_schedules_list(*command, chosen);
   add_schedules_add(*command, chosen);
   add_schedules_remove(*command, chosen);

@@ -1,5 +1,3 @@
-#include <CLI/App.hpp>
-#include <memory>
 #include <stdexcept>
 
 #include "cli/json_text.hpp"
@@ -98,14 +96,9 @@ int list(bool json, const Invocation& invocation) {
 }  // namespace
 
 void add_schedules_list(CLI::App& parent, Action& chosen) {
-  auto* command = parent.add_subcommand("list", "All schedules, with their last and next tick");
-  command->footer(kFooter);
-  // Owners: the parser, which fills it, and the action.
-  const auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "One JSON array");
-  command->callback([&chosen, json] {
-    chosen = [json](Invocation& invocation) { return list(*json, invocation); };
-  });
+  add_default_list(
+      parent, chosen,
+      {"All schedules, with their last and next tick", kFooter, "One JSON array", list});
 }
 
 }  // namespace relevo::cli

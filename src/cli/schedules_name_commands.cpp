@@ -19,7 +19,7 @@ using postgres::Schedules;
   const auto meant = core::nearest(name, known);
   throw Failure(exit_code::kFailed,
                 "schedule \"" + name + "\": there is none of this name; " +
-                    (meant ? "did you mean \"" + *meant + "\"?" : "see `relevo schedules list`"));
+                    (meant ? "did you mean \"" + *meant + "\"?" : "see `relevo schedules`"));
 }
 
 // change: false when there is no such schedule.
@@ -30,7 +30,7 @@ void add_command(CLI::App& parent, Action& chosen, const char* verb, const char*
   command->footer(footer);
   // Owners: the parser, which fills it, and the action.
   const auto name = std::make_shared<std::string>();
-  command->add_option("NAME", *name, "As in `schedules list`")->required();
+  command->add_option("NAME", *name, "As `relevo schedules` shows it")->required();
   command->callback([&chosen, name, change = std::move(change)] {
     chosen = [name, change](Invocation& invocation) {
       Schedules schedules(connect_options(load_config(invocation)));

@@ -59,7 +59,7 @@ struct Executor::Slot {
   std::mutex mutex;
   std::vector<Claim*> running;  // one, or those of a batch
   core::BootTime since{};
-  bool stop_asked = false;
+  std::optional<core::BootTime> stop_asked;
   bool given_up = false;
   std::vector<std::unique_ptr<Claim>> owned;  // of the run that was given up
   std::vector<Claim*> chunk;                  // taken, not begun
@@ -222,10 +222,10 @@ void Executor::keep_time(core::BootTime now,
     if (slot->running.empty() || slot->given_up || now - slot->since < kSlow) continue;
     const auto over = now - slot->since - slot->running.front()->timeout();
     if (over >= 0ns && !slot->stop_asked) {
-      slot->stop_asked = true;
+      slot->stop_asked = now;
       slot->running.front()->stop.request_stop();
     }
-    if (over >= options_.give_up) {
+    if (slot->stop_asked && now - *slot->stop_asked >= options_.give_up) {
       // The thread is lost until it comes back by itself. Its claim lives on for it; the attempt
       // has failed, and whatever it still does is refused by its token.
       slot->given_up = true;
@@ -330,7 +330,7 @@ bool Executor::begin(Slot& slot, std::span<Claim* const> claims) {
     if (std::erase(slot.chunk, claim) > 0) slot.running.push_back(claim);
   }
   slot.since = clock_.now();
-  slot.stop_asked = false;
+  slot.stop_asked.reset();
   return !slot.running.empty();
 }
 

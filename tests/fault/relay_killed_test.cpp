@@ -21,7 +21,7 @@ TEST(RelayKilled, TenTimesAtRandomLosesNothing) {
 
   for (int i = 0; i < kKills; ++i) {
     const auto name = "victim-" + std::to_string(i);
-    auto relay = scenario.relay(name);
+    auto relay = scenario.relay(name, Scenario::short_lease());
     ASSERT_TRUE(scenario.wait_holds_all(name, 20s)) << relay->process().standard_error();
     ASSERT_TRUE(scenario.wait_progress(20s)) << relay->process().standard_error();
     // Any moment between two saves: nothing to wait for.
@@ -31,7 +31,7 @@ TEST(RelayKilled, TenTimesAtRandomLosesNothing) {
     ASSERT_EQ(relay->process().wait(0ms)->signal, SIGKILL);
   }
 
-  auto survivor = scenario.relay("survivor");
+  auto survivor = scenario.relay("survivor", Scenario::short_lease());
   ASSERT_TRUE(scenario.wait_holds_all("survivor", 20s));
   const auto verdict = scenario.finish({survivor.get()}, {{"kills", std::to_string(kKills)}});
   EXPECT_GT(verdict.duplicates, 0U) << "no kill hit a relay with work under way";
@@ -41,9 +41,9 @@ TEST(RelayKilled, TenTimesAtRandomLosesNothing) {
 TEST(RelayStopped, LongerThanItsLeaseWakesUpAndChangesNothing) {
   constexpr int kPauses = 3;
   Scenario scenario;
-  const auto zombie = scenario.relay("zombie");
+  const auto zombie = scenario.relay("zombie", Scenario::short_lease());
   ASSERT_TRUE(scenario.wait_holds_all("zombie", 20s)) << zombie->process().standard_error();
-  const auto other = scenario.relay("other");
+  const auto other = scenario.relay("other", Scenario::short_lease());
   const auto both_hold = [&] {
     const auto holders = scenario.holders();
     return holders.contains("zombie") && holders.contains("other");

@@ -98,6 +98,7 @@ Scenario::~Scenario() = default;
 
 std::unique_ptr<Daemon> Scenario::relay(const std::string& instance,
                                         Process::Environment environment) const {
+  environment.emplace("RELEVO_RELAY_LEASE_TTL", kLongLease);
   environment.emplace("RELEVO_RELAY_MAX_IN_FLIGHT", std::to_string(kInFlight));
   return std::make_unique<Daemon>(DaemonOptions{database_.url(), servers_.kafka, topic_prefix_,
                                                 instance, std::move(environment)});
@@ -164,7 +165,7 @@ Verdict Scenario::finish(const std::vector<Daemon*>& relays,
     EXPECT_TRUE(exit && exit->code == 0) << relay->process().standard_error();
   }
   // Again from the start: a stopping relay may have sent more.
-  const auto records = read_all({servers_.kafka, topics}, events, seconds(20));
+  const auto records = read_all({servers_.kafka, topics}, events, deadline);
   const auto verdict = check_history(events, records);
   summarize(verdict, all_notes);
   EXPECT_TRUE(verdict.sound()) << verdict.report() << inquest(connection, verdict.lost);

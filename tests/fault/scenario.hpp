@@ -42,6 +42,12 @@ class Scenario {
   // What one crash may send again: in flight, or acknowledged since the last save, when a replica
   // works off what was committed while nobody held its shards.
   static constexpr std::size_t kAgainPerCrash = 2000;
+  // A busy machine stands still for seconds, and a replica that loses its lease to that repeats
+  // events: the short one is for all replicas of a test in which one dies or freezes.
+  static constexpr const char* kLongLease = "20s";
+  static constexpr const char* kShortLease = "2s";
+  static Process::Environment short_lease() { return {{"RELEVO_RELAY_LEASE_TTL", kShortLease}}; }
+  // The lease is the long one, unless `environment` says otherwise.
   std::unique_ptr<Daemon> relay(const std::string& instance,
                                 Process::Environment environment = {}) const;
 

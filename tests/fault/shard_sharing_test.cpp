@@ -14,14 +14,14 @@ TEST(ShardSharing, FollowsReplicasThatComeAndDie) {
   constexpr auto kLease = 2s;
   Scenario scenario;
   ASSERT_EQ(scenario.shards(), 8);
-  auto first = scenario.relay("first");
-  const auto second = scenario.relay("second");
+  auto first = scenario.relay("first", Scenario::short_lease());
+  const auto second = scenario.relay("second", Scenario::short_lease());
   (void)scenario.load();
   ASSERT_TRUE(eventually(20s, [&] {
     return scenario.holders() == Holders{{"first", 4}, {"second", 4}};
   }));
 
-  const auto third = scenario.relay("third");
+  const auto third = scenario.relay("third", Scenario::short_lease());
   const auto even_among_three = [&] {
     const auto holders = scenario.holders();
     int all = 0;

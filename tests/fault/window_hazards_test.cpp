@@ -35,22 +35,23 @@ TEST(WindowHazards, AHugeTransactionIsDeliveredAcrossACrashInItsMiddle) {
   int crashes = 0;
   for (; crashes < 3; ++crashes) {
     const auto name = "victim-" + std::to_string(crashes);
-    const auto victim = scenario.relay(name, {{"RELEVO_RELAY_SAVE_INTERVAL", "20ms"}});
+    const auto victim = scenario.relay(name, {{"RELEVO_RELAY_LEASE_TTL", Scenario::kShortLease},
+                                              {"RELEVO_RELAY_SAVE_INTERVAL", "20ms"}});
     ASSERT_TRUE(wait_mid_window(connection, name)) << victim->process().standard_error();
     victim->process().kill();
     ASSERT_GT(connection.number("SELECT count(*) FROM relevo.position WHERE a < b"), 0)
         << "it was done already";
   }
-  const auto relay = scenario.relay("survivor");
+  const auto relay = scenario.relay("survivor", Scenario::short_lease());
   const auto verdict = scenario.finish({relay.get()}, {{"kills", std::to_string(crashes)}});
-  EXPECT_GT(verdict.duplicates + 1, 0U);
   EXPECT_LT(verdict.duplicates, static_cast<std::size_t>(kHuge))
       << "the progress of its middle was lost";
 }
 
 TEST(WindowHazards, TwoHugeWindowsAtOnceInOneReplicaAreComplete) {
   Scenario scenario;
-  const Process::Environment environment{{"RELEVO_RELAY_SAVE_INTERVAL", "20ms"}};
+  const Process::Environment environment{{"RELEVO_RELAY_LEASE_TTL", Scenario::kShortLease},
+                                         {"RELEVO_RELAY_SAVE_INTERVAL", "20ms"}};
   auto victim = scenario.relay("victim", environment);
   const auto heir = scenario.relay("heir", environment);
   ASSERT_TRUE(eventually(20s, [&] {

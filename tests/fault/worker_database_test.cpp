@@ -115,7 +115,7 @@ TEST(WorkerPostgres, RepliesToCommitsLostLoseNothingAndRepeatNoEffect) {
   std::array<Lost, 5> kinds{{{"test_effect", 0.05, 60},
                              {"job_finish", 0.3, 60},
                              {"lane_journal", 0.08, 30},
-                             {"lane_renew", 0.3, 5},
+                             {"lane_renew", 0.6, 5},
                              {"lane", 0.1, 5}}};
   JobWorld world;
   std::atomic<bool> over{false};

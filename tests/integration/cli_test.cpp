@@ -109,7 +109,7 @@ class CliTest : public testing::Test {
   void expect_refused_to_run(const std::string& about, const Process::Environment& added) const {
     const auto outcome = relevo({"run"}, added);
     EXPECT_EQ(outcome.code, 3);
-    EXPECT_LT(outcome.took, 2s);
+    EXPECT_LT(outcome.took, 10s);
     EXPECT_THAT(error_lines(outcome.err), ElementsAre(HasSubstr(about))) << outcome.err;
   }
 
@@ -196,7 +196,7 @@ TEST_F(CliTest, AllMistakesOfTheConfigurationAreToldAtOnce) {
   for (const auto* command : {"run", "status", "migrate"}) {
     const auto outcome = relevo({command, "-c", file}, {{"RELEVO_RELAY_TOPIC", "{nonsense}"}});
     EXPECT_EQ(outcome.code, 3);
-    EXPECT_LT(outcome.took, 2s);
+    EXPECT_LT(outcome.took, 10s);
     EXPECT_EQ(outcome.out, "");
     EXPECT_THAT(
         lines_of(outcome.err),
@@ -270,7 +270,7 @@ TEST(CliServerTest, RunWaitsForTheServerAndRefusesAWrongPassword) {
   ASSERT_TRUE(eventually(10s, [&] { return call({"migrate"}, wrong).code == 3; }));
   const auto refused = call({"run"}, wrong);
   EXPECT_EQ(refused.code, 3);
-  EXPECT_LT(refused.took, 2s);
+  EXPECT_LT(refused.took, 10s);
   EXPECT_THAT(error_lines(refused.err), ElementsAre(HasSubstr("password authentication failed")));
   const auto asking = call({"status"}, wrong);
   EXPECT_EQ(asking.code, 3);

@@ -106,7 +106,11 @@ class PgBouncerTest : public testing::Test {
 
   Daemon start_daemon() const {
     return Daemon(
-        {pooler_.url(), kafka_, prefix_, "", {{"RELEVO_DATABASE_PREPARED_STATEMENTS", "false"}}});
+        {pooler_.url(),
+         kafka_,
+         prefix_,
+         "",
+         {{"RELEVO_DATABASE_PREPARED_STATEMENTS", "false"}, {"RELEVO_RELAY_LEASE_TTL", "20s"}}});
   }
 
   // Everything in this test's topics, once as many records are there as events were committed.

@@ -160,7 +160,7 @@ TEST_F(WebhookClient, EndsTheRequestAtItsTimeout) {
            {"a body byte by byte", drip("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"), 200},
            {"a header byte by byte", drip("HTTP/1.1 200 OK\r\nX: "), 200}}) {
     const auto begin = std::chrono::steady_clock::now();
-    const auto answer = get(c.script, 300ms);
+    const auto answer = get(c.script, 1s);
     EXPECT_EQ(answer.failure, HttpFailure::kTimeout) << c.what << ": " << shown(answer);
     EXPECT_EQ(answer.status, c.status) << c.what;
     EXPECT_TRUE(answer.sent) << c.what;

@@ -1,6 +1,5 @@
 -- The plans of the statements about jobs, pinned as the program pins them, on tables that were never analysed.
-ALTER TABLE relevo.job SET (autovacuum_enabled = off);
-ALTER TABLE relevo.lane SET (autovacuum_enabled = off);
+\ir helpers/no_autovacuum.sql
 -- a session that made its plans while the tables were small
 VACUUM relevo.job, relevo.unique_hold;
 SELECT relevo.enqueue('early', unique_key => 'early'), relevo.enqueue('gone', unique_key => 'gone') \g /dev/null

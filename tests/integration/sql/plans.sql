@@ -1,6 +1,5 @@
 -- The plans of the relay's statements, pinned as the relay pins them, on tables that were never analysed.
-ALTER TABLE relevo.outbox_p0 SET (autovacuum_enabled = off);
-ALTER TABLE relevo.outbox_p1 SET (autovacuum_enabled = off);
+\ir helpers/no_autovacuum.sql
 SELECT setval('relevo.outbox_id_seq', 850000) \g /dev/null
 \if :{?small}
 SELECT relevo.publish('order', '1', 'E', '1') FROM generate_series(1, 100) \g /dev/null

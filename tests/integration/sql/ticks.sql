@@ -22,13 +22,13 @@ ROLLBACK;
 
 -- nothing became visible: the same tick, for a second
 EXECUTE next_tick \gset first_
-UPDATE relevo.tick SET at = clock_timestamp() WHERE id = :first_id;
+UPDATE relevo.tick SET at = clock_timestamp() + interval '1 h' WHERE id = :first_id;
 EXECUTE next_tick \gset second_
 SELECT assert.equal(:'second_id'::bigint, :'first_id'::bigint, 'tick without news');
 SELECT assert.equal(:'second_fingerprint'::bigint, :'first_fingerprint'::bigint, 'its fingerprint');
 -- foreign writes are no news, an event is
 SELECT assert.run('writer', 'CREATE TABLE foreign_write ()') \g /dev/null
-UPDATE relevo.tick SET at = clock_timestamp() WHERE id = :first_id;
+UPDATE relevo.tick SET at = clock_timestamp() + interval '1 h' WHERE id = :first_id;
 EXECUTE next_tick \gset second_
 SELECT assert.equal(:'second_id'::bigint, :'first_id'::bigint, 'tick after a foreign write');
 SELECT assert.publish('writer', 1) \g /dev/null

@@ -38,6 +38,9 @@ bool covers(std::string_view pattern, std::string_view name) {
   return pattern == name;
 }
 
+// Its jobs run at an endpoint, in a group of their own.
+bool is_remote(const KindEntry* kind) { return kind && kind->remote; }
+
 Cursor before(Cursor at) { return {at.xid, at.id - 1}; }
 
 std::size_t index(int job_class) { return static_cast<std::size_t>(job_class); }
@@ -86,10 +89,8 @@ Scheduler::Scheduler(const Registry& registry, std::vector<std::string> only)
     : registry_(registry), only_(std::move(only)) {}
 Scheduler::~Scheduler() = default;
 
-bool Scheduler::is_remote(const Item& item) { return item.kind && item.kind->remote; }
-
 Scheduler::Group& Scheduler::group_of(const KindEntry* kind) {
-  const auto* owner = kind && kind->remote ? kind : nullptr;
+  const auto* owner = is_remote(kind) ? kind : nullptr;
   auto& group = groups_[owner];
   if (!group) group = std::make_unique<Group>();
   return *group;
@@ -188,7 +189,7 @@ std::optional<Scheduler::Cause> Scheduler::behind(const JobRow& row, const KindE
     return Cause{scope, std::string(value), {}};
   };
   std::vector<Cause> causes;
-  if (kind && kind->remote) {
+  if (is_remote(kind)) {
     causes.push_back(of(Scope::kKind, kind->pattern));
     if (row.tenant) {
       causes.push_back({Scope::kTenant, std::string(*row.tenant), {}, kind->pattern});
@@ -204,7 +205,7 @@ std::optional<Scheduler::Cause> Scheduler::behind(const JobRow& row, const KindE
 // Whether the buffer has enough of its kind, so that it must not crowd others out.
 std::optional<Scheduler::Cause> Scheduler::overflow(const JobRow& row,
                                                     const KindEntry* kind) const {
-  if (kind && kind->remote) {
+  if (is_remote(kind)) {
     const auto* ready = remote_class(kind->pattern, row.job_class);
     const auto most = group_buffer();
     if (ready && (ready->size >= most || ready->bytes >= kRemoteBytes * most / kRemoteBuffer)) {
@@ -256,7 +257,7 @@ std::deque<Scheduler::Item>& Scheduler::line_for(const Item& item) {
     ready.active.emplace(tenant.virtual_time, name);
   }
   if (row.tenant) ++tenant_ready_[{job_class, name}];
-  if (row.rate_key && !is_remote(item)) ++rate_ready_[std::string(*row.rate_key)];
+  if (row.rate_key && !is_remote(item.kind)) ++rate_ready_[std::string(*row.rate_key)];
   ready.bytes += item.job->size();
   ++tenant.size;
   ++ready.size;
@@ -290,7 +291,7 @@ Scheduler::Item Scheduler::take_out(Group& group, int job_class, Tenants::iterat
     const auto count = tenant_ready_.find({job_class, name});
     if (--count->second == 0) tenant_ready_.erase(count);
   }
-  if (item.job->row().rate_key && !is_remote(item)) {
+  if (item.job->row().rate_key && !is_remote(item.kind)) {
     const auto count = rate_ready_.find(std::string(*item.job->row().rate_key));
     if (--count->second == 0) rate_ready_.erase(count);
   }

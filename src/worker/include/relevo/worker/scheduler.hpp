@@ -196,7 +196,6 @@ class Scheduler {
     Item item;
   };
 
-  static bool is_remote(const Item& item);
   Group& group_of(const KindEntry* kind);
   const ReadyClass* remote_class(const std::string& pattern, int job_class) const;
   std::size_t group_buffer() const;

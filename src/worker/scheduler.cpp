@@ -226,7 +226,7 @@ void Scheduler::make_ready(Item item) {
   insert_in_order(line, std::move(item));
 }
 
-// In order of arrival, so that each line is put in order once and not once an item.
+// Those of a line in order of arrival, so that it is put in order once and not once an item.
 void Scheduler::make_ready(std::vector<Item> items) {
   std::map<std::deque<Item>*, std::size_t> grown;  // lines, and their lengths before
   for (auto& item : items) {
@@ -955,7 +955,7 @@ void Scheduler::filter(Keep keep) {
   ready_ = 0;
   tenant_ready_.clear();
   rate_ready_.clear();
-  for (auto& item : kept) make_ready(std::move(item));
+  make_ready(std::move(kept));
   for (auto blocked = blocked_.begin(); blocked != blocked_.end();) {
     const auto next = std::next(blocked);
     std::erase_if(blocked->second.waiting, [&](Item& item) {

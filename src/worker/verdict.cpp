@@ -23,7 +23,7 @@ Failure failure(const JobRow& row, int attempts, milliseconds delay, AfterFailur
           std::clamp(delay, milliseconds(0), kLongestDelay),
           then,
           std::move(error),
-          times.ran};
+          times.ran.value_or(milliseconds(0))};
 }
 
 bool is_json(const std::string& text) {

@@ -377,7 +377,8 @@ std::string_view Worker::Loop::end(Ended& ended) {
   }
   mine->second.running = nullptr;
   scheduler_.ended(row);
-  const RunTimes times{claim->waited, std::chrono::duration_cast<milliseconds>(ended.ran)};
+  RunTimes times{claim->waited, std::chrono::duration_cast<milliseconds>(ended.ran)};
+  if (claim->expired) times.ran.reset();
   const auto& policy = claim->policy();
   switch (ended.how) {
     case Ended::How::kCommitted: over(claim->job->key()); return outcome_name(ended.outcome);
@@ -396,7 +397,7 @@ std::string_view Worker::Loop::end(Ended& ended) {
       const auto reason = clean_text(retry ? retry->reason : "its process died");
       if (row.crashes + 1 >= options_.quarantine_after) tell_of_death(row, "quarantined", reason);
       finisher_.add_crash({claim->job->key(), row.attempts, judge_.backoff(policy, row.crashes + 1),
-                           AfterFailure::kWaiting, reason, times.ran});
+                           AfterFailure::kWaiting, reason, times.ran.value_or(0ms)});
       return "crashed";
     }
     case Ended::How::kJudged: break;
@@ -411,7 +412,6 @@ std::string_view Worker::Loop::end(Ended& ended) {
   const auto* failure = std::get_if<Failure>(&verdict);
   const bool dies = failure && failure->then == AfterFailure::kDead;
   if (dies) tell_of_death(row, "dead", failure->error.value_or(""));
-  if (auto* finish = std::get_if<Finish>(&verdict); finish && claim->expired) finish->ran.reset();
   finisher_.add(std::move(verdict));
   return dies ? "dead" : outcome_name(ended.outcome);
 }
@@ -481,7 +481,7 @@ void Worker::Loop::write_results() {
     const auto key = claim->job->key();
     const bool ours = std::find(still.begin(), still.end(), key.id) != still.end();
     if (ours && claim->cancelled) {
-      finisher_.add(judge_.judge(claim->row(), claim->policy(), kCancelled, {claim->waited, {}}));
+      finisher_.add(judge_.judge(claim->row(), claim->policy(), kCancelled, {claim->waited, 0ms}));
     } else if (ours) {
       put_back(claim->row(), "its row was locked by somebody else", {});
     } else {

@@ -95,6 +95,17 @@ TEST(WorkerVerdict, SnoozesAndTriesAgainWithoutCounting) {
   EXPECT_GT(again.delay, 0ms);
 }
 
+TEST(WorkerVerdict, TellsThatAnAttemptNeverBegan) {
+  Judge judge(1);
+  const auto finish = [&](RunTimes times) {
+    return std::get<Finish>(judge.judge(row_of(), {}, cancel("expired"), times));
+  };
+  EXPECT_FALSE(finish({20ms, std::nullopt}).ran);
+  EXPECT_EQ(finish({20ms, std::nullopt}).waited, 20ms);
+  EXPECT_EQ(finish({20ms, 0ms}).ran, 0ms);
+  EXPECT_EQ(std::get<Failure>(judge.again(row_of(), "lost", {20ms, std::nullopt})).ran, 0ms);
+}
+
 // What PostgreSQL refuses would bury the job.
 TEST(WorkerVerdict, StaysWithinWhatTheTableTakes) {
   const auto forever = std::chrono::milliseconds::max();

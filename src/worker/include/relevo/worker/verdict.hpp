@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -20,7 +21,7 @@ using Verdict = std::variant<JobKey, Finish, Failure>;
 // How a run ended, beside the outcome.
 struct RunTimes {
   std::chrono::milliseconds waited{0};  // from being due (or created) to the start
-  std::chrono::milliseconds ran{0};
+  std::optional<std::chrono::milliseconds> ran = std::chrono::milliseconds(0);  // nullopt: never
 };
 
 class Judge {

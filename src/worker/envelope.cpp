@@ -209,26 +209,24 @@ class Decoder {
     std::string_view data_type;
     std::optional<std::string_view> data;
     for_each_member(*record_.value(), [&](const std::string& name, std::string_view value) {
-      if (name != "data_base64" && name != "datacontenttype" && is_json_string(value) &&
-          name != "data") {
-        out_.headers.emplace_back(own("ce_" + name), own(json_string(value)));
-      }
       if (name == "data") {
         data = value;
       } else if (name == "data_base64") {
         message.payload = own(from_base64(attribute(name, value)));
-      } else if (name == "specversion") {
-        check_version(attribute(name, value));
-      } else if (name == "id") {
-        message.id = attribute(name, value);
-      } else if (name == "type") {
-        message.type = attribute(name, value);
-      } else if (name == "time") {
-        set_time(attribute(name, value), "time");
-      } else if (name == "tenant") {
-        message.tenant = attribute(name, value);
       } else if (name == "datacontenttype") {
         data_type = attribute(name, value);
+      } else if (name == "specversion") {
+        check_version(as_header(name, value));
+      } else if (name == "id") {
+        message.id = as_header(name, value);
+      } else if (name == "type") {
+        message.type = as_header(name, value);
+      } else if (name == "time") {
+        set_time(as_header(name, value), "time");
+      } else if (name == "tenant") {
+        message.tenant = as_header(name, value);
+      } else if (is_json_string(value)) {
+        (void)as_header(name, value);
       }
     });
     const std::string_view json_type = data ? "application/json" : "";
@@ -314,6 +312,13 @@ class Decoder {
     if (!is_json_string(value))
       throw Refusal{"the record's attribute " + name + " is not a string"};
     return own(json_string(value));
+  }
+
+  // The same; a handler sees it among the headers too.
+  std::string_view as_header(const std::string& name, std::string_view value) {
+    const auto text = attribute(name, value);
+    if (value != "null") out_.headers.emplace_back(own("ce_" + name), text);
+    return text;
   }
 
   // What a header or key says, with or without the wrapping of Connect's JSON converter.

@@ -101,87 +101,41 @@ class Replies {
   bool negotiated_ = false;
 };
 
-bool send_all(int socket, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const auto sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
-  }
-  return true;
+std::uint16_t port_in(const std::string& url) {
+  return static_cast<std::uint16_t>(std::stoul(url.substr(url.rfind(':') + 1)));
 }
 
-sockaddr_in loopback(std::uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  return address;
-}
-
-int new_socket() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) throw std::system_error(errno, std::generic_category(), "socket");
+void send_at_once(int socket) {
   const int on = 1;
   ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  return socket;
 }
 
 }  // namespace
 
 CommitReplyProxy::CommitReplyProxy(const std::string& url, Loses loses)
-    : loses_(std::move(loses)), listener_(new_socket()) {
-  auto address = loopback(0);
-  socklen_t size = sizeof address;
-  if (::bind(listener_, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-      ::listen(listener_, 128) != 0 ||
-      ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    throw std::system_error(errno, std::generic_category(), "listen");
-  }
+    : loses_(std::move(loses)),
+      server_port_(port_in(url)),
+      listener_([this](int client) { serve(client); }) {
   const auto colon = url.rfind(':');
-  const auto path = url.find('/', colon);
-  server_port_ = static_cast<std::uint16_t>(std::stoul(url.substr(colon + 1, path - colon - 1)));
-  url_ = url.substr(0, colon + 1) + std::to_string(ntohs(address.sin_port)) + url.substr(path);
-  thread_ = std::thread([this] { accept_all(); });
+  url_ = url.substr(0, colon + 1) + std::to_string(listener_.port()) +
+         url.substr(url.find('/', colon));
 }
 
-CommitReplyProxy::~CommitReplyProxy() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    for (const auto& link : links_) ::shutdown(link.client, SHUT_RDWR);
+void CommitReplyProxy::serve(int client) {
+  const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (server < 0) throw std::system_error(errno, std::generic_category(), "socket");
+  send_at_once(client);
+  send_at_once(server);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(server_port_);
+  if (::connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    forward(client, server);
   }
-  ::shutdown(listener_, SHUT_RDWR);
-  thread_.join();
-  for (auto& link : links_) {
-    link.thread.join();
-    ::close(link.client);
-    ::close(link.server);
-  }
-  ::close(listener_);
-}
-
-// As of a scripted server: the sockets' numbers stay taken until the end, so that the shutdown
-// above cannot hit others.
-void CommitReplyProxy::accept_all() {
-  for (;;) {
-    const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    const std::lock_guard lock(mutex_);
-    if (stopping_ || client < 0) {
-      if (client >= 0) ::close(client);
-      return;
-    }
-    const int on = 1;
-    ::setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    auto& link = links_.emplace_back(Link{client, new_socket(), {}});
-    link.thread = std::thread([this, client, server = link.server] {
-      const auto address = loopback(server_port_);
-      if (::connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-        forward(client, server);
-      }
-      ::shutdown(client, SHUT_RDWR);
-      ::shutdown(server, SHUT_RDWR);
-    });
-  }
+  ::shutdown(client, SHUT_RDWR);
+  ::shutdown(server, SHUT_RDWR);
+  ::close(server);
 }
 
 void CommitReplyProxy::forward(int client, int server) {

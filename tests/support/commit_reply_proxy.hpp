@@ -6,11 +6,10 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <list>
-#include <mutex>
 #include <set>
 #include <string>
-#include <thread>
+
+#include "support/listener.hpp"
 
 namespace relevo::test {
 
@@ -22,32 +21,19 @@ class CommitReplyProxy {
 
   // url: URI of a database on 127.0.0.1.
   CommitReplyProxy(const std::string& url, Loses loses);
-  ~CommitReplyProxy();
-  CommitReplyProxy(const CommitReplyProxy&) = delete;
-  CommitReplyProxy& operator=(const CommitReplyProxy&) = delete;
 
   const std::string& url() const { return url_; }  // the same database, by way of this
   std::size_t lost() const { return lost_; }
 
  private:
-  struct Link {
-    int client;
-    int server;
-    std::thread thread;
-  };
-
-  void accept_all();
+  void serve(int client);
   void forward(int client, int server);
 
   const Loses loses_;
-  std::uint16_t server_port_ = 0;
-  int listener_ = -1;
+  const std::uint16_t server_port_;
   std::string url_;
   std::atomic<std::size_t> lost_{0};
-  std::mutex mutex_;
-  std::list<Link> links_;
-  bool stopping_ = false;
-  std::thread thread_;
+  Listener listener_;
 };
 
 }  // namespace relevo::test

@@ -1,39 +1,13 @@
 #include "support/scripted_server.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
-#include <system_error>
+#include <utility>
 
 namespace relevo::test {
 namespace {
-
-// A socket on this port of this machine; 0: on a free one.
-int bound_socket(std::uint16_t port) {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  const int reuse = 1;  // a later server may have the port while connections are remembered
-  if (socket < 0 || ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse) != 0 ||
-      ::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    throw std::system_error(errno, std::generic_category(), "bind");
-  }
-  return socket;
-}
-
-std::uint16_t port_of(int socket) {
-  sockaddr_in address{};
-  socklen_t size = sizeof address;
-  ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
-  return ntohs(address.sin_port);
-}
 
 ReceivedRequest parsed(std::string_view head) {
   ReceivedRequest request;
@@ -53,6 +27,22 @@ ReceivedRequest parsed(std::string_view head) {
     }
   }
   return request;
+}
+
+void serve(const ScriptedServer::Script& script, int socket) {
+  Exchange exchange(socket);
+  script(exchange);
+  linger waiting{};
+  socklen_t size = sizeof waiting;
+  ::getsockopt(socket, SOL_SOCKET, SO_LINGER, &waiting, &size);
+  if (waiting.l_onoff == 0) {
+    ::shutdown(socket, SHUT_RDWR);
+    return;
+  }
+  // Disconnecting a socket sends the RST that closing it would.
+  sockaddr nothing{};
+  nothing.sa_family = AF_UNSPEC;
+  ::connect(socket, &nothing, sizeof nothing);
 }
 
 }  // namespace
@@ -82,14 +72,7 @@ std::optional<ReceivedRequest> Exchange::receive() {
   }
 }
 
-bool Exchange::send(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const auto sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
-  }
-  return true;
-}
+bool Exchange::send(std::string_view bytes) { return send_all(socket_, bytes); }
 
 void Exchange::reset() {
   const linger none{1, 0};
@@ -103,64 +86,10 @@ void Exchange::wait_for_close() {
 }
 
 ScriptedServer::ScriptedServer(Script script, std::uint16_t port)
-    : script_(std::move(script)), listener_(bound_socket(port)), port_(port_of(listener_)) {
-  if (::listen(listener_, 128) != 0) {
-    throw std::system_error(errno, std::generic_category(), "listen");
-  }
-  thread_ = std::thread([this] { accept_all(); });
-}
-
-ScriptedServer::~ScriptedServer() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    for (const auto& connection : connections_) ::shutdown(connection.socket, SHUT_RDWR);
-  }
-  ::shutdown(listener_, SHUT_RDWR);
-  thread_.join();
-  for (auto& connection : connections_) {
-    connection.thread.join();
-    ::close(connection.socket);
-  }
-  ::close(listener_);
-}
-
-// The script's end shuts the connection down; its number stays taken until the end of the server,
-// so that the shutdown above cannot hit another one.
-void ScriptedServer::accept_all() {
-  for (;;) {
-    const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    const std::lock_guard lock(mutex_);
-    if (stopping_ || socket < 0) {
-      if (socket >= 0) ::close(socket);
-      return;
-    }
-    auto& connection = connections_.emplace_back(Connection{socket, {}});
-    connection.thread = std::thread([this, socket] {
-      Exchange exchange(socket);
-      script_(exchange);
-      linger waiting{};
-      socklen_t size = sizeof waiting;
-      ::getsockopt(socket, SOL_SOCKET, SO_LINGER, &waiting, &size);
-      if (waiting.l_onoff == 0) {
-        ::shutdown(socket, SHUT_RDWR);
-        return;
-      }
-      // Disconnecting a socket sends the RST that closing it would.
-      sockaddr nothing{};
-      nothing.sa_family = AF_UNSPEC;
-      ::connect(socket, &nothing, sizeof nothing);
-    });
-  }
-}
+    : listener_([script = std::move(script)](int socket) { serve(script, socket); }, port) {}
 
 std::string ScriptedServer::url(std::string_view path) const {
-  return "http://127.0.0.1:" + std::to_string(port_) + std::string(path);
-}
-
-std::size_t ScriptedServer::connections() const {
-  const std::lock_guard lock(mutex_);
-  return connections_.size();
+  return "http://127.0.0.1:" + std::to_string(port()) + std::string(path);
 }
 
 std::string http_response(int status, std::string_view body, std::string_view headers) {
@@ -176,13 +105,6 @@ ScriptedServer::Script answering(std::function<std::string(const ReceivedRequest
       if (bytes.empty() || !exchange.send(bytes)) return;
     }
   };
-}
-
-std::uint16_t closed_port() {
-  const int socket = bound_socket(0);
-  const auto port = port_of(socket);
-  ::close(socket);
-  return port;
 }
 
 }  // namespace relevo::test

@@ -4,14 +4,12 @@
 
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
-#include <vector>
+
+#include "support/listener.hpp"
 
 namespace relevo::test {
 
@@ -45,29 +43,13 @@ class ScriptedServer {
 
   // port 0: a free one; another: one that an earlier server of this test had.
   explicit ScriptedServer(Script script, std::uint16_t port = 0);
-  ~ScriptedServer();
-  ScriptedServer(const ScriptedServer&) = delete;
-  ScriptedServer& operator=(const ScriptedServer&) = delete;
 
-  std::uint16_t port() const { return port_; }
+  std::uint16_t port() const { return listener_.port(); }
   std::string url(std::string_view path = "/") const;
-  std::size_t connections() const;  // so far
+  std::size_t connections() const { return listener_.connections(); }  // so far
 
  private:
-  struct Connection {
-    int socket;
-    std::thread thread;
-  };
-
-  void accept_all();
-
-  const Script script_;
-  int listener_;
-  std::uint16_t port_ = 0;
-  mutable std::mutex mutex_;
-  std::list<Connection> connections_;
-  bool stopping_ = false;
-  std::thread thread_;
+  Listener listener_;
 };
 
 // Status line, headers ("Name: value\r\n" each) with Content-Length, body.
@@ -76,8 +58,5 @@ std::string http_response(int status, std::string_view body = "", std::string_vi
 // A script that answers each request of a connection by `answer`, which returns all bytes to send;
 // it closes after an empty text.
 ScriptedServer::Script answering(std::function<std::string(const ReceivedRequest&)> answer);
-
-// A port of this machine on which nobody listens.
-std::uint16_t closed_port();
 
 }  // namespace relevo::test

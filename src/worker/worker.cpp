@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "death_notices.hpp"
 #include "finisher.hpp"
 #include "held_lanes.hpp"
 #include "relevo/core/backoff.hpp"
@@ -37,7 +38,6 @@ constexpr auto kTickEvery = 25ms;
 constexpr auto kGather = 3ms;
 constexpr auto kSweepEvery = 1h;
 constexpr auto kOperationAgain = 20ms;
-constexpr int kDeathsTold = 10;  // a second
 constexpr auto kSettleAgain = 50ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
 constexpr auto kCrashBackoff = 1s;
@@ -89,7 +89,6 @@ class Worker::Loop {
 
   void collect_ended();
   std::string_view end(Ended& ended);
-  void tell_of_death(const JobRow& row, std::string_view how, std::string_view reason);
   void write_results();
   void put_back(const JobRow& row, const std::string& reason, RunTimes times);
   void over(const JobKey& job);
@@ -145,6 +144,7 @@ class Worker::Loop {
   Executor executor_;
   Finisher finisher_;
   Judge judge_;
+  DeathNotices deaths_;
   HeldLanes lanes_;
   std::map<feed::Slice, std::int64_t> lost_epochs_;  // held when the connection was lost
   std::set<feed::Slice> held_before_;                // lanes this process has ever had
@@ -173,9 +173,6 @@ class Worker::Loop {
     std::size_t stopping = 0;
   };
   std::optional<Operation> operation_;
-  core::BootTime deaths_since_{};
-  int deaths_told_ = 0;
-  std::size_t deaths_untold_ = 0;
   std::vector<JobKey> doubtful_marks_;  // unique jobs whose journal was in doubt
   std::vector<Ended> ended_;
   std::vector<JobKey> over_;
@@ -211,6 +208,7 @@ Worker::Loop::Loop(Options options, Ports ports)
                 to_.log, to_.clock),
       finisher_(to_.connect_results, options_.quarantine_after, kGather, to_.metrics, to_.log,
                 to_.clock),
+      deaths_(to_.log, to_.clock),
       poll_(options_.poll_min) {}
 
 void Worker::Loop::run() {
@@ -395,7 +393,7 @@ std::string_view Worker::Loop::end(Ended& ended) {
       if (claim->cancelled) break;
       const auto* retry = std::get_if<Retry>(&ended.outcome);
       const auto reason = clean_text(retry ? retry->reason : "its process died");
-      if (row.crashes + 1 >= options_.quarantine_after) tell_of_death(row, "quarantined", reason);
+      if (row.crashes + 1 >= options_.quarantine_after) deaths_.tell(row, "quarantined", reason);
       finisher_.add_crash({claim->job->key(), row.attempts, judge_.backoff(policy, row.crashes + 1),
                            AfterFailure::kWaiting, reason, times.ran.value_or(0ms)});
       return "crashed";
@@ -411,30 +409,9 @@ std::string_view Worker::Loop::end(Ended& ended) {
   auto verdict = judge_.judge(row, policy, ended.outcome, times);
   const auto* failure = std::get_if<Failure>(&verdict);
   const bool dies = failure && failure->then == AfterFailure::kDead;
-  if (dies) tell_of_death(row, "dead", failure->error.value_or(""));
+  if (dies) deaths_.tell(row, "dead", failure->error.value_or(""));
   finisher_.add(std::move(verdict));
   return dies ? "dead" : outcome_name(ended.outcome);
-}
-
-// Few of many: when everything dies, the log must not be what stops the worker.
-void Worker::Loop::tell_of_death(const JobRow& row, std::string_view how, std::string_view reason) {
-  const auto now = to_.clock.now();
-  if (now - deaths_since_ >= 1s) {
-    if (deaths_untold_ > 0) to_.log.warn("more jobs died", {{"jobs", deaths_untold_}});
-    deaths_since_ = now;
-    deaths_told_ = 0;
-    deaths_untold_ = 0;
-  }
-  if (deaths_told_ == kDeathsTold) {
-    ++deaths_untold_;
-    return;
-  }
-  ++deaths_told_;
-  to_.log.warn("job died", {{"job", row.at.id},
-                            {"kind", row.kind},
-                            {"queue", row.queue},
-                            {"state", how},
-                            {"reason", reason}});
 }
 
 void Worker::Loop::put_back(const JobRow& row, const std::string& reason, RunTimes times) {

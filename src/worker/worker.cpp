@@ -11,15 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "database_clock.hpp"
 #include "death_notices.hpp"
 #include "finisher.hpp"
 #include "held_lanes.hpp"
+#include "intake.hpp"
 #include "relevo/core/backoff.hpp"
 #include "relevo/core/error.hpp"
 #include "relevo/core/outage.hpp"
 #include "relevo/feed/fair_share.hpp"
-#include "relevo/feed/ticker.hpp"
-#include "relevo/feed/window_reader.hpp"
 #include "relevo/worker/scheduler.hpp"
 #include "relevo/worker/verdict.hpp"
 
@@ -34,7 +34,6 @@ constexpr milliseconds kTakeAgain{10};  // at first, while lanes of our share ar
 constexpr milliseconds kTakeAgainAtMost{200};
 constexpr auto kControlsEvery = 1s;
 constexpr auto kSignalsEvery = 100ms;
-constexpr auto kTickEvery = 25ms;
 constexpr auto kGather = 3ms;
 constexpr auto kSweepEvery = 1h;
 constexpr auto kOperationAgain = 20ms;
@@ -47,21 +46,17 @@ constexpr std::size_t kManyReady = 500;
 constexpr std::size_t kManyResults = 100;
 constexpr std::size_t kLargePayloads = 8 << 20;  // bytes fetched for one claim
 constexpr milliseconds kPutBackDelay{50};
-constexpr std::size_t kMostReads = 256;  // of a class, whose rows still stand ready
 
-using JobWindows = feed::WindowReader<JobRows, Cursor>;
-
-// A session with what reads through it.
+// A session and what reads through it.
 struct Connected {
-  explicit Connected(JobSession s)
+  Connected(JobSession s, HeldLanes& lanes, Scheduler& scheduler,
+            const DatabaseClock& database_clock, Intake::Polls polls, core::Log& log,
+            const core::Clock& clock)
       : session(std::move(s)),
-        ticker(*session.ticks),
-        readers{JobWindows(ticker, *session.windows[0], feed::ReadAhead::kNo),
-                JobWindows(ticker, *session.windows[1], feed::ReadAhead::kNo),
-                JobWindows(ticker, *session.windows[2], feed::ReadAhead::kNo)} {}
+        intake(session, lanes, scheduler, database_clock, polls, log, clock) {}
+
   JobSession session;
-  feed::Ticker ticker;
-  std::array<JobWindows, kClasses> readers;
+  Intake intake;
 };
 
 const Outcome kCancelled = Cancel{"cancelled while it ran"};
@@ -95,7 +90,6 @@ class Worker::Loop {
 
   void balance_if_due();
   bool take_lanes(std::size_t share);
-  void enter(HeldLane& lane);
   void settle_due();
   std::optional<std::size_t> settle(HeldLane& lane, bool crash);
   void hand_back_leaving();
@@ -114,14 +108,6 @@ class Worker::Loop {
   void settle_doubts();
   void edit(const Signal& signal);
 
-  bool read_due();
-  bool refill();
-  bool look();
-  feed::TickPtr caught_up() const;
-  bool peek(const feed::Tick& since);
-  bool read_windows();
-  void note_due(const JobRow& row);
-  bool take_rows(const JobRows& rows, ReadBatch* batch);
   void ask_for_tokens();
   bool claim();
   void fetch_payloads();
@@ -134,7 +120,6 @@ class Worker::Loop {
 
   void drain();
 
-  core::WallTime database_now() const;
   milliseconds waited(const JobRow& row) const;
 
   const Options options_;
@@ -145,6 +130,7 @@ class Worker::Loop {
   Finisher finisher_;
   Judge judge_;
   DeathNotices deaths_;
+  DatabaseClock database_clock_;
   HeldLanes lanes_;
   std::map<feed::Slice, std::int64_t> lost_epochs_;  // held when the connection was lost
   std::set<feed::Slice> held_before_;                // lanes this process has ever had
@@ -178,11 +164,6 @@ class Worker::Loop {
   std::vector<JobKey> over_;
   std::vector<std::unique_ptr<Claim>> refused_;  // by their own transaction; to be looked at
 
-  std::array<DueCursor, kClasses> due_{};
-  bool due_incomplete_ = true;
-  core::BootTime next_due_{};
-  core::BootTime next_look_{};
-  core::BootTime next_tick_{};  // until then new jobs are only peeked at
   core::BootTime next_balance_{};
   milliseconds take_again_{kTakeAgain};
   core::BootTime next_controls_{};
@@ -190,13 +171,10 @@ class Worker::Loop {
   core::BootTime next_save_{};
   core::BootTime next_sweep_{};
   std::optional<JobId> sweep_at_;
-  core::WallTime database_time_{};
-  core::BootTime database_time_at_{};
   std::optional<core::BootTime> stuck_since_;
   bool replacing_ = false;
   core::BootTime comes_again_at_{};  // what did not count as an attempt
   core::BootTime next_anything_due_{};
-  milliseconds poll_;
 };
 
 Worker::Loop::Loop(Options options, Ports ports)
@@ -209,7 +187,7 @@ Worker::Loop::Loop(Options options, Ports ports)
       finisher_(to_.connect_results, options_.quarantine_after, kGather, to_.metrics, to_.log,
                 to_.clock),
       deaths_(to_.log, to_.clock),
-      poll_(options_.poll_min) {}
+      database_clock_(to_.clock) {}
 
 void Worker::Loop::run() {
   core::Backoff backoff(50ms, 1000ms);
@@ -248,7 +226,8 @@ void Worker::Loop::run() {
 // Lanes nobody else took in the meantime go on where they were: their running jobs are still ours.
 // What was read and not started is read again.
 void Worker::Loop::connect() {
-  connected_.emplace(to_.connect());
+  connected_.emplace(to_.connect(), lanes_, scheduler_, database_clock_,
+                     Intake::Polls{options_.poll_min, options_.poll_max}, to_.log, to_.clock);
   auto& lanes = *connected_->session.lanes;
   std::vector<feed::Lease> known;
   for (const auto& [slice, epoch] : lost_epochs_) known.push_back({slice, epoch});
@@ -273,12 +252,9 @@ void Worker::Loop::connect() {
     lane->dirty = true;
   }
   for (auto& [slice, lane] : lanes_) {
-    if (!lane.leaving) enter(lane);
+    if (!lane.leaving) connected_->intake.enter(lane);
   }
-  due_ = {};
-  due_incomplete_ = true;
   next_controls_ = {};
-  next_look_ = {};
   settle_doubts();
 }
 
@@ -316,9 +292,7 @@ void Worker::Loop::turn() {
   refresh_controls();
   apply_signals();
   worked |= apply_operation();
-  worked |= read_due();
-  worked |= refill();
-  worked |= read_windows();
+  worked |= connected_->intake.read();
   ask_for_tokens();
   worked |= claim();
   save_if_due();
@@ -329,8 +303,7 @@ void Worker::Loop::turn() {
 
 milliseconds Worker::Loop::idle_time() const {
   const auto now = to_.clock.now();
-  auto until = std::min(next_look_, now + kLongestWait);
-  until = std::min(until, next_due_);
+  auto until = std::min(connected_->intake.next_time(), now + kLongestWait);
   if (const auto time = scheduler_.next_time()) until = std::min(until, *time);
   if (const auto time = finisher_.next_time()) until = std::min(until, *time);
   const auto left = std::chrono::ceil<milliseconds>(until - now);
@@ -486,7 +459,7 @@ void Worker::Loop::balance_if_due() {
       lanes_.freeze(slice);
       lane.dropped = scheduler_.skipped();
       scheduler_.drop_lane(slice);
-      for (auto& reader : connected_->readers) reader.remove(slice);
+      connected_->intake.leave(slice);
       --staying;
     }
   }
@@ -521,34 +494,11 @@ bool Worker::Loop::take_lanes(std::size_t share) {
     }
   }
   held_before_.insert(taken.begin(), taken.end());
-  for (const auto slice : taken) enter(*lanes_.find(slice));
-  // What fell due meanwhile has no change that the feed would show.
-  due_ = {};
-  due_incomplete_ = true;
-  next_look_ = {};
+  for (const auto slice : taken) connected_->intake.enter(*lanes_.find(slice));
+  connected_->intake.look_at_all();
   next_controls_ = {};
   to_.log.info("lanes held", {{"lanes", lanes_.size()}, {"taken", taken.size()}});
   return true;
-}
-
-// Starts reading a lane where it stands.
-void Worker::Loop::enter(HeldLane& lane) {
-  for (int c = 0; c < kClasses; ++c) {
-    auto& position = lane.done[static_cast<std::size_t>(c)];
-    auto& reader = connected_->readers[static_cast<std::size_t>(c)];
-    if (reader.add(lane.row.lane, position)) continue;
-    // Another history (fail-over, restore): rows tell what is unfinished, so all are looked at
-    // once, and reading goes on from a new tick.
-    feed::TickPtr tick;
-    while (!tick) tick = connected_->ticker.look();
-    position = {tick->id, tick->id, feed::kStart<Cursor>, tick->fingerprint};
-    (void)reader.add(lane.row.lane, position);
-    scheduler_.skip_from(c, feed::kStart<Cursor>);
-    if (c == 0) {
-      to_.log.warn("lane names a tick that this database does not know; all its jobs are read",
-                   {{"lane", lane.row.lane}});
-    }
-  }
 }
 
 void Worker::Loop::settle_due() {
@@ -586,7 +536,7 @@ std::optional<std::size_t> Worker::Loop::settle(HeldLane& lane, bool crash) {
   if (!lane.must_settle) lane.unsettled.clear();
   if (crash && handed_on > 0) {
     to_.metrics.crash_attempts(handed_on);
-    next_due_ = {};
+    connected_->intake.look_for_due();
     comes_again_at_ = to_.clock.now() + kCrashBackoff;
   }
   return handed_on;
@@ -663,9 +613,7 @@ void Worker::Loop::drop(feed::Slice slice) {
     claimed = claimed_.erase(claimed);
   }
   scheduler_.drop_lane(slice);
-  if (connected_) {
-    for (auto& reader : connected_->readers) reader.remove(slice);
-  }
+  if (connected_) connected_->intake.leave(slice);
   to_.leases.drop(slice);
   lanes_.remove(slice);
   lost_epochs_.erase(slice);
@@ -676,19 +624,13 @@ void Worker::Loop::refresh_controls() {
   if (now < next_controls_) return;
   next_controls_ = now + kControlsEvery;
   const auto controls = connected_->session.jobs->controls();
-  database_time_ = controls.now;
-  database_time_at_ = to_.clock.now();
+  database_clock_.set(controls.now);
   scheduler_.set_controls(controls, static_cast<int>(lanes_.size()), options_.lanes);
-}
-
-core::WallTime Worker::Loop::database_now() const {
-  return database_time_ +
-         std::chrono::duration_cast<std::chrono::microseconds>(to_.clock.now() - database_time_at_);
 }
 
 milliseconds Worker::Loop::waited(const JobRow& row) const {
   const auto since = std::max(row.created_at, row.run_at.value_or(row.created_at));
-  return std::max(0ms, std::chrono::duration_cast<milliseconds>(database_now() - since));
+  return std::max(0ms, std::chrono::duration_cast<milliseconds>(database_clock_.now() - since));
 }
 
 void Worker::Loop::apply_signals() {
@@ -814,136 +756,6 @@ std::optional<JobId> Worker::Loop::apply_page(JobId after) {
   return page.last_id;
 }
 
-bool Worker::Loop::take_rows(const JobRows& rows, ReadBatch* batch) {
-  for (const auto& row : rows.rows) {
-    const auto* lane = lanes_.find(row.lane);
-    if (!lane || lane->leaving) continue;
-    if (row.due) {
-      scheduler_.offer(row, batch);
-    } else {
-      note_due(row);
-    }
-  }
-  return !rows.rows.empty();
-}
-
-// A job read before its time: the due scan finds it then.
-void Worker::Loop::note_due(const JobRow& row) {
-  if (!row.run_at) return;
-  const auto in = *row.run_at - database_now();
-  if (in > 1h) return;
-  next_due_ = std::min(next_due_, to_.clock.now() + std::max<std::chrono::microseconds>(in, 0us));
-}
-
-bool Worker::Loop::read_due() {
-  if (lanes_.empty()) return false;
-  const auto now = to_.clock.now();
-  if (!due_incomplete_ && now < next_due_) return false;
-  auto& jobs = *connected_->session.jobs;
-  const auto working = lanes_.working();
-  bool read = false;
-  due_incomplete_ = false;
-  for (int c = 0; c < kClasses; ++c) {
-    auto& cursor = due_[static_cast<std::size_t>(c)];
-    if (!scheduler_.has_room_for_due(c)) {
-      due_incomplete_ = true;
-      continue;
-    }
-    const auto page = jobs.due(c, cursor, working);
-    read |= take_rows(page.rows, nullptr);
-    if (page.scanned_to) cursor = *page.scanned_to;
-    due_incomplete_ |= !page.complete;
-  }
-  if (!due_incomplete_) {
-    const auto in = jobs.next_due(due_);
-    next_due_ = to_.clock.now() + std::clamp<milliseconds>(in.value_or(10s), 1ms, 10s);
-  }
-  return read;
-}
-
-bool Worker::Loop::refill() {
-  if (lanes_.empty()) return false;
-  const auto refill = scheduler_.next_refill();
-  if (!refill) return false;
-  auto& jobs = *connected_->session.jobs;
-  const auto working = lanes_.working();
-  if (refill->scope == Scope::kKey) {
-    constexpr std::size_t kPage = 100;
-    const auto rows = jobs.of_key(refill->value, refill->after.id, working);
-    std::optional<Cursor> last;
-    if (rows.rows.size() >= kPage) last = Cursor{0, rows.rows.back().at.id};
-    scheduler_.refilled(*refill, rows, last);
-    return true;
-  }
-  const auto page =
-      jobs.scan(refill->job_class, refill->after, refill->scope, refill->value, working);
-  for (const auto& row : page.rows.rows) {
-    if (!row.due) note_due(row);
-  }
-  scheduler_.refilled(*refill, page.rows, page.scanned_to);
-  return true;
-}
-
-// Ticks are durable, so each costs a flush: between two of them what is new is peeked at.
-bool Worker::Loop::look() {
-  const auto now = to_.clock.now();
-  if (now < next_tick_) {
-    if (const auto tick = caught_up()) return peek(*tick);
-  }
-  next_tick_ = now + kTickEvery;
-  const auto tick = connected_->ticker.look();
-  bool opened = false;
-  if (tick) {
-    for (auto& reader : connected_->readers) opened |= reader.open(tick);
-  }
-  return opened || !tick;
-}
-
-// The tick up to which all was read, when there is room for more.
-feed::TickPtr Worker::Loop::caught_up() const {
-  auto tick = connected_->readers.front().caught_up();
-  for (int c = 0; c < kClasses; ++c) {
-    const auto& reader = connected_->readers[static_cast<std::size_t>(c)];
-    if (reader.caught_up() != tick || !scheduler_.has_room(c)) return nullptr;
-  }
-  return tick;
-}
-
-// Positions stay where they are, so nothing depends on what this sees or misses.
-bool Worker::Loop::peek(const feed::Tick& since) {
-  const auto rows = connected_->session.jobs->peek(since, lanes_.working());
-  const bool found = std::any_of(rows.rows.begin(), rows.rows.end(),
-                                 [&](const JobRow& row) { return !scheduler_.knows(row.at.id); });
-  // A window is the better way to read much.
-  if (rows.rows.size() >= JobReader::kPeeked) next_tick_ = {};
-  take_rows(rows, nullptr);
-  return found;
-}
-
-bool Worker::Loop::read_windows() {
-  if (lanes_.empty()) return false;
-  bool worked = false;
-  const auto now = to_.clock.now();
-  bool wants_look = false;
-  for (const auto& reader : connected_->readers) wants_look |= reader.wants_look();
-  if (wants_look && now >= next_look_) {
-    const bool found = look();
-    poll_ = found ? options_.poll_min : std::min(poll_ * 2, options_.poll_max);
-    next_look_ = to_.clock.now() + poll_;
-    worked |= found;
-  }
-  for (int c = 0; c < kClasses; ++c) {
-    auto& reader = connected_->readers[static_cast<std::size_t>(c)];
-    if (!reader.has_window() || !scheduler_.has_room(c)) continue;
-    const auto delivery = reader.step();
-    // However long some of it has to wait, positions go on.
-    if (lanes_.unfinished(c) >= kMostReads) scheduler_.uncouple(c);
-    auto& batch = lanes_.read(c, delivery.after, delivery.slices);
-    worked |= take_rows(delivery.rows, &batch) || reader.has_window();
-  }
-  return worked;
-}
-
 void Worker::Loop::ask_for_tokens() {
   const auto free = options_.max_in_flight - std::min(claimed_.size(), options_.max_in_flight);
   const auto wanted = scheduler_.wanted_tokens(to_.clock.now(), std::min(free, executor_.room()));
@@ -987,7 +799,7 @@ bool Worker::Loop::claim() {
     claim->job = std::move(one.job);
     claim->kind = one.kind;
     claim->waited = waited(claim->row());
-    claim->expired = claim->row().expires_at && *claim->row().expires_at <= database_now();
+    claim->expired = claim->row().expires_at && *claim->row().expires_at <= database_clock_.now();
     claiming_.push_back(std::move(claim));
   }
   if (claiming_.empty()) return false;
@@ -1134,18 +946,9 @@ void Worker::Loop::sweep_if_due() {
     next_sweep_ = now + kSweepEvery;
   }
   if (scheduler_.ready() > 0) return;
-  JobReader::SweepBounds bounds;
-  for (int c = 0; c < kClasses; ++c) {
-    feed::TickPtr oldest;
-    for (const auto& [slice, lane] : lanes_) {
-      const auto tick = connected_->ticker.find(lane.done[static_cast<std::size_t>(c)].a);
-      if (tick && (!oldest || tick->id < oldest->id)) oldest = tick;
-    }
-    if (!oldest) return;
-    bounds.snapshots[static_cast<std::size_t>(c)] = oldest->snapshot.text();
-    bounds.due[static_cast<std::size_t>(c)] = due_[static_cast<std::size_t>(c)];
-  }
-  const auto page = connected_->session.jobs->sweep(*sweep_at_, bounds, lanes_.working());
+  const auto bounds = connected_->intake.bounds();
+  if (!bounds) return;
+  const auto page = connected_->session.jobs->sweep(*sweep_at_, *bounds, lanes_.working());
   sweep_at_ = page.scanned_to;
   const auto skipped = scheduler_.skipped();
   const bool some_left = std::any_of(skipped.begin(), skipped.end(),

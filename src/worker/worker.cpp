@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "claims.hpp"
 #include "database_clock.hpp"
 #include "death_notices.hpp"
 #include "finisher.hpp"
@@ -86,7 +87,6 @@ class Worker::Loop {
   std::string_view end(Ended& ended);
   void write_results();
   void put_back(const JobRow& row, const std::string& reason, RunTimes times);
-  void over(const JobKey& job);
 
   void balance_if_due();
   bool take_lanes(std::size_t share);
@@ -103,8 +103,7 @@ class Worker::Loop {
   void begin_operation(std::span<const Signal> signals);
   bool apply_operation();
   std::optional<JobId> apply_page(JobId after);
-  bool cancel(JobId id);
-  static void ask_to_stop(Claim& claim);
+  Cancelled cancel(JobId id);
   void settle_doubts();
   void edit(const Signal& signal);
 
@@ -132,18 +131,10 @@ class Worker::Loop {
   DeathNotices deaths_;
   DatabaseClock database_clock_;
   HeldLanes lanes_;
+  Claims claims_;
   std::map<feed::Slice, std::int64_t> lost_epochs_;  // held when the connection was lost
   std::set<feed::Slice> held_before_;                // lanes this process has ever had
   std::optional<Connected> connected_;
-  std::unordered_map<Claim*, std::unique_ptr<Claim>> claims_;
-  // Of the present tenure of its lane, until its end is committed.
-  struct Claimed {
-    JobKey key;
-    feed::Slice lane = 0;
-    Claim* running = nullptr;  // nullptr: the run is over
-    milliseconds again_in{0};  // the attempt did not count, so it comes again
-  };
-  std::unordered_map<JobId, Claimed> claimed_;
   std::vector<std::unique_ptr<Claim>> claiming_;  // selected, not yet journalled
   // On all jobs that match, in those of our lanes that were asked.
   struct Operation {
@@ -173,7 +164,6 @@ class Worker::Loop {
   std::optional<JobId> sweep_at_;
   std::optional<core::BootTime> stuck_since_;
   bool replacing_ = false;
-  core::BootTime comes_again_at_{};  // what did not count as an attempt
   core::BootTime next_anything_due_{};
 };
 
@@ -187,7 +177,8 @@ Worker::Loop::Loop(Options options, Ports ports)
       finisher_(to_.connect_results, options_.quarantine_after, kGather, to_.metrics, to_.log,
                 to_.clock),
       deaths_(to_.log, to_.clock),
-      database_clock_(to_.clock) {}
+      database_clock_(to_.clock),
+      claims_(lanes_, scheduler_, to_.clock) {}
 
 void Worker::Loop::run() {
   core::Backoff backoff(50ms, 1000ms);
@@ -260,7 +251,7 @@ void Worker::Loop::connect() {
 
 // Marks whose journal was in doubt, and is not in the table any more: nobody else takes them off.
 void Worker::Loop::settle_doubts() {
-  std::erase_if(doubtful_marks_, [&](const JobKey& job) { return claimed_.contains(job.id); });
+  std::erase_if(doubtful_marks_, [&](const JobKey& job) { return claims_.contains(job.id); });
   if (doubtful_marks_.empty()) return;
   connected_->session.jobs->sweep_fix(lanes_.leases(), doubtful_marks_);
   // What somebody has locked stands as it was.
@@ -330,29 +321,24 @@ void Worker::Loop::collect_ended() {
     told.push_back({kind, end(one), one.ran});
   }
   to_.metrics.jobs_ended(told);
-  to_.metrics.jobs_running(claims_.size());
+  to_.metrics.jobs_running(claims_.running());
 }
 
 // Returns what the metrics call it.
 std::string_view Worker::Loop::end(Ended& ended) {
-  const auto found = claims_.find(ended.claim);
-  if (found == claims_.end()) return outcome_name(ended.outcome);
-  auto claim = std::move(found->second);
-  claims_.erase(found);
-  const auto& row = claim->row();
-  const auto mine = claimed_.find(row.at.id);
-  const bool stale = mine == claimed_.end() || mine->second.running != claim.get();
-  if (stale) {
-    if (ended.how != Ended::How::kRefused) to_.metrics.results_fenced(1);
+  auto [claim, ours] = claims_.end(ended.claim);
+  if (!ours) {
+    if (claim && ended.how != Ended::How::kRefused) to_.metrics.results_fenced(1);
     return outcome_name(ended.outcome);
   }
-  mine->second.running = nullptr;
-  scheduler_.ended(row);
+  const auto& row = claim->row();
   RunTimes times{claim->waited, std::chrono::duration_cast<milliseconds>(ended.ran)};
   if (claim->expired) times.ran.reset();
   const auto& policy = claim->policy();
   switch (ended.how) {
-    case Ended::How::kCommitted: over(claim->job->key()); return outcome_name(ended.outcome);
+    case Ended::How::kCommitted:
+      claims_.over(claim->job->key());
+      return outcome_name(ended.outcome);
     case Ended::How::kRefused:
       refused_.push_back(std::move(claim));
       return outcome_name(ended.outcome);
@@ -389,38 +375,20 @@ std::string_view Worker::Loop::end(Ended& ended) {
 
 void Worker::Loop::put_back(const JobRow& row, const std::string& reason, RunTimes times) {
   auto verdict = judge_.again(row, reason, times);
-  if (const auto mine = claimed_.find(row.at.id); mine != claimed_.end()) {
-    mine->second.again_in = std::get<Failure>(verdict).delay;
-  }
+  claims_.comes_again(row.at.id, std::get<Failure>(verdict).delay);
   finisher_.add(std::move(verdict));
-}
-
-// The end of a job is written, or is no matter of ours any more.
-void Worker::Loop::over(const JobKey& job) {
-  scheduler_.forget(job);
-  // What is not among them was dropped with its lane.
-  const auto mine = claimed_.find(job.id);
-  if (mine == claimed_.end() || mine->second.key != job) return;
-  if (const auto in = mine->second.again_in; in > 0ms) {
-    comes_again_at_ = std::max(comes_again_at_, to_.clock.now() + in);
-  }
-  auto* lane = lanes_.find(mine->second.lane);
-  claimed_.erase(mine);
-  if (!lane) return;
-  lane->open.erase(job.id);
-  lane->dirty = true;
 }
 
 void Worker::Loop::write_results() {
   over_.clear();
   finisher_.pump(over_);
-  for (const auto& job : over_) over(job);
+  for (const auto& job : over_) claims_.over(job);
   if (!connected_) return;
   if (const auto unsure = finisher_.unsure(); !unsure.empty()) {
     const auto still = connected_->session.jobs->still(unsure);
     over_.clear();
     finisher_.resolve(still, over_);
-    for (const auto& job : over_) over(job);
+    for (const auto& job : over_) claims_.over(job);
   }
   if (refused_.empty()) return;
   // A handler's transaction found its row locked, or not its own any more.
@@ -436,7 +404,7 @@ void Worker::Loop::write_results() {
       put_back(claim->row(), "its row was locked by somebody else", {});
     } else {
       to_.metrics.results_fenced(1);
-      over(key);
+      claims_.over(key);
     }
   }
 }
@@ -537,7 +505,7 @@ std::optional<std::size_t> Worker::Loop::settle(HeldLane& lane, bool crash) {
   if (crash && handed_on > 0) {
     to_.metrics.crash_attempts(handed_on);
     connected_->intake.look_for_due();
-    comes_again_at_ = to_.clock.now() + kCrashBackoff;
+    claims_.comes_again(to_.clock.now() + kCrashBackoff);
   }
   return handed_on;
 }
@@ -598,20 +566,7 @@ void Worker::Loop::keep_leases() {
 }
 
 void Worker::Loop::drop(feed::Slice slice) {
-  for (auto claimed = claimed_.begin(); claimed != claimed_.end();) {
-    const auto& [id, one] = *claimed;
-    if (one.lane != slice) {
-      ++claimed;
-      continue;
-    }
-    // Whoever holds the lane now runs it again; what is still running here is asked to stop.
-    if (auto* claim = one.running) {
-      scheduler_.ended(claim->row());
-      ask_to_stop(*claim);
-    }
-    scheduler_.forget(one.key);
-    claimed = claimed_.erase(claimed);
-  }
+  claims_.drop_lane(slice);
   scheduler_.drop_lane(slice);
   if (connected_) connected_->intake.leave(slice);
   to_.leases.drop(slice);
@@ -652,7 +607,9 @@ void Worker::Loop::apply_signals() {
     }
     // What a lost lane is asked for is its next holder's to do.
     if (to_.leases.trusted_until(signal.lane) <= to_.clock.now()) continue;
-    if (signal.kind == SignalKind::kCancel && !cancel(signal.subject)) continue;
+    if (signal.kind == SignalKind::kCancel && cancel(signal.subject) == Cancelled::kNotYet) {
+      continue;
+    }
     if (signal.kind == SignalKind::kRetryNow) sooner.push_back(signal.subject);
     done.push_back(signal.id);
   }
@@ -660,25 +617,15 @@ void Worker::Loop::apply_signals() {
   if (!done.empty()) connected_->session.jobs->signals_done(done);
 }
 
-// False: not yet, to be tried again.
-bool Worker::Loop::cancel(JobId id) {
-  if (const auto claimed = claimed_.find(id); claimed != claimed_.end()) {
-    auto* claim = claimed->second.running;
-    if (!claim) return false;  // it has just ended, and may come again
-    claim->cancelled = true;
-    ask_to_stop(*claim);
-    return true;
-  }
+Cancelled Worker::Loop::cancel(JobId id) {
+  if (const auto cancelled = claims_.cancel(id)) return *cancelled;
   // The row first: one that somebody has locked is still to be run.
   auto& jobs = *connected_->session.jobs;
-  if (!jobs.cancel_waiting(lanes_.leases(), id, "cancelled before it ran")) return !jobs.lives(id);
+  if (!jobs.cancel_waiting(lanes_.leases(), id, "cancelled before it ran")) {
+    return jobs.lives(id) ? Cancelled::kNotYet : Cancelled::kDone;
+  }
   (void)scheduler_.remove(id);
-  return true;
-}
-
-void Worker::Loop::ask_to_stop(Claim& claim) {
-  claim.stop.request_stop();
-  if (claim.kind && claim.kind->remote) claim.kind->remote->abandon(claim.job->job());
+  return Cancelled::kDone;
 }
 
 // No job starts between the change of its row and its removal here: one thread does both.
@@ -747,17 +694,16 @@ std::optional<JobId> Worker::Loop::apply_page(JobId after) {
   for (const auto id : page.changed) (void)scheduler_.remove(id);
   bool missed = page.missed;
   for (const auto id : page.running) {
-    const auto claimed = claimed_.find(id);
-    const auto* claim = claimed == claimed_.end() ? nullptr : claimed->second.running;
-    if (claim && !claim->cancelled) ++operation_->stopping;
-    missed |= !cancel(id);
+    const auto cancelled = cancel(id);
+    if (cancelled == Cancelled::kStopping) ++operation_->stopping;
+    missed |= cancelled == Cancelled::kNotYet;
   }
   if (missed) operation_->again.push_back(after);
   return page.last_id;
 }
 
 void Worker::Loop::ask_for_tokens() {
-  const auto free = options_.max_in_flight - std::min(claimed_.size(), options_.max_in_flight);
+  const auto free = options_.max_in_flight - std::min(claims_.size(), options_.max_in_flight);
   const auto wanted = scheduler_.wanted_tokens(to_.clock.now(), std::min(free, executor_.room()));
   if (wanted.empty()) return;
   std::vector<std::string> keys;
@@ -777,15 +723,15 @@ bool Worker::Loop::claim() {
   const auto now = to_.clock.now();
   // Until its end is committed a job stays in the journal, whose size this bounds.
   if (scheduler_.ready() + scheduler_.waiting() == 0) return false;
-  if (claimed_.size() >= options_.max_in_flight) return false;
+  if (claims_.size() >= options_.max_in_flight) return false;
   // A backlog goes in few large journals: with half of the room taken, and more of it about to be
   // freed by results on their way, it waits for those.
-  if (claimed_.size() > options_.max_in_flight / 2 && scheduler_.ready() >= kManyReady &&
+  if (claims_.size() > options_.max_in_flight / 2 && scheduler_.ready() >= kManyReady &&
       finisher_.size() >= kManyResults) {
     return false;
   }
   Room room;
-  room.jobs = std::min(kLargestClaim, options_.max_in_flight - claimed_.size());
+  room.jobs = std::min(kLargestClaim, options_.max_in_flight - claims_.size());
   room.pool = executor_.room();
   room.bytes = kLargePayloads;
   room.lane = [&](feed::Slice slice) {
@@ -884,14 +830,11 @@ void Worker::Loop::write_journal() {
       lane.dirty = true;
       continue;
     }
-    lane.open[row.at.id] = row.token;
     told.push_back({row.queue, claim->waited});
-    started.push_back(claim.get());
-    claimed_[row.at.id] = {claim->job->key(), row.lane, claim.get()};
-    claims_.emplace(claim.get(), std::move(claim));
+    started.push_back(claims_.add(lane, std::move(claim)));
   }
   to_.metrics.jobs_started(told);
-  to_.metrics.jobs_running(claims_.size());
+  to_.metrics.jobs_running(claims_.running());
   executor_.start(started);
   next_save_ = to_.clock.now() + options_.save_interval;
   if (unmarked.empty()) return;
@@ -955,7 +898,7 @@ void Worker::Loop::sweep_if_due() {
                                      [](const auto& place) { return place.has_value(); });
   std::vector<JobKey> stuck;
   for (const auto& key : page.stuck) {
-    if (!scheduler_.knows(key.id) && !claimed_.contains(key.id) && !some_left) stuck.push_back(key);
+    if (!scheduler_.knows(key.id) && !claims_.contains(key.id) && !some_left) stuck.push_back(key);
   }
   if (stuck.empty()) return;
   const int freed = connected_->session.jobs->sweep_fix(lanes_.leases(), stuck);
@@ -965,20 +908,13 @@ void Worker::Loop::sweep_if_due() {
 void Worker::Loop::watch_handlers() {
   const auto now = to_.clock.now();
   executor_.keep_time(now, [this](const Claim& claim) {
-    const auto found = claims_.find(const_cast<Claim*>(&claim));
-    const auto& row = claim.row();
-    if (const auto mine = claimed_.find(row.at.id);
-        mine != claimed_.end() && mine->second.running == &claim) {
-      static const KindPolicy kNone{};
-      mine->second.running = nullptr;
-      scheduler_.ended(row);
-      finisher_.add(judge_.judge(row, claim.kind ? claim.kind->policy : kNone,
+    auto run = claims_.end(&claim);
+    if (run.ours) {
+      finisher_.add(judge_.judge(claim.row(), claim.policy(),
                                  Retry{"ran into its time limit and did not stop", std::nullopt},
                                  {claim.waited, claim.timeout()}));
     }
-    auto kept = std::move(found->second);
-    claims_.erase(found);
-    return kept;
+    return std::move(run.claim);
   });
   if (executor_.given_up() == 0) {
     stuck_since_.reset();
@@ -995,8 +931,8 @@ void Worker::Loop::watch_handlers() {
 // at first: the answer has to be newer than their ends.
 bool Worker::Loop::nothing_left() {
   const auto now = to_.clock.now();
-  if (!claims_.empty() || !finisher_.idle() || !refused_.empty() || scheduler_.ready() > 0 ||
-      now < comes_again_at_ || now < next_anything_due_) {
+  if (claims_.running() > 0 || !finisher_.idle() || !refused_.empty() || scheduler_.ready() > 0 ||
+      now < claims_.comes_again_at() || now < next_anything_due_) {
     return false;
   }
   next_anything_due_ = now + kAnythingDueEvery;
@@ -1006,18 +942,18 @@ bool Worker::Loop::nothing_left() {
 void Worker::Loop::drain() {
   const auto until = to_.clock.now() + options_.drain;
   const auto ask_at = to_.clock.now() + options_.drain / 2;
-  to_.log.info("stopping", {{"jobs", claims_.size()}});
+  to_.log.info("stopping", {{"jobs", claims_.running()}});
   for (auto* claim : executor_.recall()) {
     // Never begun: the row goes back as it was.
-    claimed_.erase(claim->row().at.id);
-    claims_.erase(claim);
+    claims_.recall(claim);
   }
   bool asked = false;
-  while (to_.clock.now() < until && (!claims_.empty() || !finisher_.idle() || !refused_.empty())) {
+  while (to_.clock.now() < until &&
+         (claims_.running() > 0 || !finisher_.idle() || !refused_.empty())) {
     heartbeat.beat(to_.clock.now());
     if (!asked && to_.clock.now() >= ask_at) {
       asked = true;
-      for (const auto& [key, claim] : claims_) ask_to_stop(*claim);
+      claims_.ask_all_to_stop();
     }
     try {
       collect_ended();
@@ -1029,7 +965,7 @@ void Worker::Loop::drain() {
     }
     wait(10ms);
   }
-  const auto left = claims_.size();
+  const auto left = claims_.running();
   if (left > 0 || executor_.given_up() > 0) {
     abandoned = true;
     executor_.abandon();

@@ -17,6 +17,7 @@
 #include "finisher.hpp"
 #include "held_lanes.hpp"
 #include "intake.hpp"
+#include "operations.hpp"
 #include "relevo/core/backoff.hpp"
 #include "relevo/core/error.hpp"
 #include "relevo/core/outage.hpp"
@@ -37,7 +38,6 @@ constexpr auto kControlsEvery = 1s;
 constexpr auto kSignalsEvery = 100ms;
 constexpr auto kGather = 3ms;
 constexpr auto kSweepEvery = 1h;
-constexpr auto kOperationAgain = 20ms;
 constexpr auto kSettleAgain = 50ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
 constexpr auto kCrashBackoff = 1s;
@@ -100,9 +100,6 @@ class Worker::Loop {
 
   void refresh_controls();
   void apply_signals();
-  void begin_operation(std::span<const Signal> signals);
-  bool apply_operation();
-  std::optional<JobId> apply_page(JobId after);
   Cancelled cancel(JobId id);
   void settle_doubts();
   void edit(const Signal& signal);
@@ -132,25 +129,12 @@ class Worker::Loop {
   DatabaseClock database_clock_;
   HeldLanes lanes_;
   Claims claims_;
+  Operations operations_;
   std::map<feed::Slice, std::int64_t> lost_epochs_;  // held when the connection was lost
   std::set<feed::Slice> held_before_;                // lanes this process has ever had
   std::optional<Connected> connected_;
   std::vector<std::unique_ptr<Claim>> claiming_;  // selected, not yet journalled
-  // On all jobs that match, in those of our lanes that were asked.
-  struct Operation {
-    struct Lane {
-      std::int64_t epoch = 0;
-      std::int64_t signal = 0;
-    };
-    std::int64_t id = 0;
-    std::map<feed::Slice, Lane> lanes{};
-    std::optional<JobId> after = 0;  // the next page; nullopt: all were looked at once
-    std::deque<JobId> again{};       // where pages begin that missed something
-    core::BootTime again_at{};
-    std::size_t stopping = 0;
-  };
-  std::optional<Operation> operation_;
-  std::vector<JobKey> doubtful_marks_;  // unique jobs whose journal was in doubt
+  std::vector<JobKey> doubtful_marks_;            // unique jobs whose journal was in doubt
   std::vector<Ended> ended_;
   std::vector<JobKey> over_;
   std::vector<std::unique_ptr<Claim>> refused_;  // by their own transaction; to be looked at
@@ -178,7 +162,8 @@ Worker::Loop::Loop(Options options, Ports ports)
                 to_.clock),
       deaths_(to_.log, to_.clock),
       database_clock_(to_.clock),
-      claims_(lanes_, scheduler_, to_.clock) {}
+      claims_(lanes_, scheduler_, to_.clock),
+      operations_(lanes_, scheduler_, to_.clock) {}
 
 void Worker::Loop::run() {
   core::Backoff backoff(50ms, 1000ms);
@@ -267,7 +252,7 @@ void Worker::Loop::disconnect(std::string_view reason) {
   outage_.failed(reason);
   for (const auto& lease : lanes_.leases()) lost_epochs_[lease.slice] = lease.epoch;
   give_up_claiming();
-  operation_.reset();
+  operations_.forget();
   scheduler_.forget_waiting();
   lanes_.forget_reads();
 }
@@ -282,7 +267,7 @@ void Worker::Loop::turn() {
   settle_due();
   refresh_controls();
   apply_signals();
-  worked |= apply_operation();
+  worked |= operations_.step(*connected_->session.jobs, [this](JobId id) { return cancel(id); });
   worked |= connected_->intake.read();
   ask_for_tokens();
   worked |= claim();
@@ -595,7 +580,7 @@ void Worker::Loop::apply_signals() {
   settle_doubts();
   const auto signals = connected_->session.jobs->signals(lanes_.working());
   if (signals.empty()) return;
-  begin_operation(signals);
+  operations_.begin(signals);
   std::vector<std::int64_t> done;
   std::vector<JobId> sooner;
   for (const auto& signal : signals) {
@@ -633,73 +618,6 @@ void Worker::Loop::edit(const Signal& signal) {
   if (connected_->session.jobs->edit_waiting(lanes_.leases(), signal.id)) {
     (void)scheduler_.remove(signal.subject);
   }
-}
-
-// One at a time, in all lanes that were asked for it by now.
-void Worker::Loop::begin_operation(std::span<const Signal> signals) {
-  if (operation_) return;
-  for (const auto& signal : signals) {
-    if (signal.kind != SignalKind::kOperation) continue;
-    if (!operation_) operation_ = Operation{.id = signal.subject};
-    const auto* lane = lanes_.find(signal.lane);
-    if (!lane || signal.subject != operation_->id) continue;
-    operation_->lanes[signal.lane] = {lane->row.epoch, signal.id};
-  }
-}
-
-// A page a turn, so that everything else goes on. No job starts between the change of its row and
-// its removal here: one thread does both. What is just ending, or locked by somebody, is looked at
-// again until it is not.
-bool Worker::Loop::apply_operation() {
-  if (!operation_) return false;
-  // Whoever holds a lost lane now begins anew.
-  std::erase_if(operation_->lanes, [&](const auto& asked) {
-    const auto* lane = lanes_.find(asked.first);
-    return !lane || lane->leaving || lane->row.epoch != asked.second.epoch;
-  });
-  if (operation_->lanes.empty()) {
-    operation_.reset();
-    return false;
-  }
-  auto& jobs = *connected_->session.jobs;
-  if (operation_->after) {
-    operation_->after = apply_page(*operation_->after);
-    operation_->again_at = to_.clock.now() + kOperationAgain;
-    return true;
-  }
-  if (!operation_->again.empty()) {
-    if (to_.clock.now() < operation_->again_at) return false;
-    const auto after = operation_->again.front();
-    operation_->again.pop_front();
-    (void)apply_page(after);
-    operation_->again_at = to_.clock.now() + kOperationAgain;
-    return true;
-  }
-  for (const auto& [slice, asked] : operation_->lanes) {
-    jobs.operation_lane_done(operation_->id, asked.signal, std::exchange(operation_->stopping, 0));
-  }
-  operation_.reset();
-  return true;
-}
-
-// Returns after which job the next page begins; nullopt: there is none.
-std::optional<JobId> Worker::Loop::apply_page(JobId after) {
-  std::vector<feed::Lease> leases;
-  std::vector<JobId> held;
-  for (const auto& [slice, asked] : operation_->lanes) {
-    leases.push_back({slice, asked.epoch});
-    for (const auto& [id, token] : lanes_.find(slice)->open) held.push_back(id);
-  }
-  const auto page = connected_->session.jobs->apply_operation(operation_->id, leases, after, held);
-  for (const auto id : page.changed) (void)scheduler_.remove(id);
-  bool missed = page.missed;
-  for (const auto id : page.running) {
-    const auto cancelled = cancel(id);
-    if (cancelled == Cancelled::kStopping) ++operation_->stopping;
-    missed |= cancelled == Cancelled::kNotYet;
-  }
-  if (missed) operation_->again.push_back(after);
-  return page.last_id;
 }
 
 void Worker::Loop::ask_for_tokens() {

@@ -24,6 +24,7 @@
 #include "relevo/feed/fair_share.hpp"
 #include "relevo/worker/scheduler.hpp"
 #include "relevo/worker/verdict.hpp"
+#include "sweep.hpp"
 
 namespace relevo::worker {
 namespace {
@@ -37,7 +38,6 @@ constexpr milliseconds kTakeAgainAtMost{200};
 constexpr auto kControlsEvery = 1s;
 constexpr auto kSignalsEvery = 100ms;
 constexpr auto kGather = 3ms;
-constexpr auto kSweepEvery = 1h;
 constexpr auto kSettleAgain = 50ms;
 constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
 constexpr auto kCrashBackoff = 1s;
@@ -110,7 +110,6 @@ class Worker::Loop {
   void write_journal();
   void give_up_claiming();
   void save_if_due();
-  void sweep_if_due();
   void watch_handlers();
   bool nothing_left();
 
@@ -130,6 +129,7 @@ class Worker::Loop {
   HeldLanes lanes_;
   Claims claims_;
   Operations operations_;
+  Sweep sweep_;
   std::map<feed::Slice, std::int64_t> lost_epochs_;  // held when the connection was lost
   std::set<feed::Slice> held_before_;                // lanes this process has ever had
   std::optional<Connected> connected_;
@@ -144,8 +144,6 @@ class Worker::Loop {
   core::BootTime next_controls_{};
   core::BootTime next_signals_{};
   core::BootTime next_save_{};
-  core::BootTime next_sweep_{};
-  std::optional<JobId> sweep_at_;
   std::optional<core::BootTime> stuck_since_;
   bool replacing_ = false;
   core::BootTime next_anything_due_{};
@@ -163,12 +161,12 @@ Worker::Loop::Loop(Options options, Ports ports)
       deaths_(to_.log, to_.clock),
       database_clock_(to_.clock),
       claims_(lanes_, scheduler_, to_.clock),
-      operations_(lanes_, scheduler_, to_.clock) {}
+      operations_(lanes_, scheduler_, to_.clock),
+      sweep_(lanes_, scheduler_, claims_, to_.log, to_.clock) {}
 
 void Worker::Loop::run() {
   core::Backoff backoff(50ms, 1000ms);
   core::BootTime connect_at{};
-  next_sweep_ = to_.clock.now() + 10min;
   while (!stopping) {
     heartbeat.beat(to_.clock.now());
     try {
@@ -272,7 +270,7 @@ void Worker::Loop::turn() {
   ask_for_tokens();
   worked |= claim();
   save_if_due();
-  sweep_if_due();
+  sweep_.step(*connected_->session.jobs, connected_->intake);
   watch_handlers();
   if (!worked) wait(idle_time());
 }
@@ -796,31 +794,6 @@ void Worker::Loop::save_if_due() {
     lane.row.open.clear();
     lane.dirty = false;
   }
-}
-
-// Looks for rows that a position has passed and nobody holds: there should be none.
-void Worker::Loop::sweep_if_due() {
-  const auto now = to_.clock.now();
-  if (lanes_.empty() || (!sweep_at_ && now < next_sweep_)) return;
-  if (!sweep_at_) {
-    sweep_at_ = 0;
-    next_sweep_ = now + kSweepEvery;
-  }
-  if (scheduler_.ready() > 0) return;
-  const auto bounds = connected_->intake.bounds();
-  if (!bounds) return;
-  const auto page = connected_->session.jobs->sweep(*sweep_at_, *bounds, lanes_.working());
-  sweep_at_ = page.scanned_to;
-  const auto skipped = scheduler_.skipped();
-  const bool some_left = std::any_of(skipped.begin(), skipped.end(),
-                                     [](const auto& place) { return place.has_value(); });
-  std::vector<JobKey> stuck;
-  for (const auto& key : page.stuck) {
-    if (!scheduler_.knows(key.id) && !claims_.contains(key.id) && !some_left) stuck.push_back(key);
-  }
-  if (stuck.empty()) return;
-  const int freed = connected_->session.jobs->sweep_fix(lanes_.leases(), stuck);
-  to_.log.error("jobs were stuck and are set free; please report this", {{"jobs", freed}});
 }
 
 void Worker::Loop::watch_handlers() {

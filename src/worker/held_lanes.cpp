@@ -5,6 +5,18 @@
 
 namespace relevo::worker {
 
+void HeldLane::written(LaneRow state) {
+  row = std::move(state);
+  ++row.version;
+  row.open.clear();
+  dirty = false;
+}
+
+bool was_written(std::span<const Journalled> lanes, feed::Slice lane) {
+  return std::any_of(lanes.begin(), lanes.end(),
+                     [lane](const Journalled& one) { return one.lane == lane; });
+}
+
 HeldLane* HeldLanes::find(feed::Slice lane) {
   const auto found = lanes_.find(lane);
   return found == lanes_.end() ? nullptr : &found->second;

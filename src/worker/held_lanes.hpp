@@ -29,7 +29,16 @@ struct HeldLane {
   bool leaving = false;
   Skipped dropped;     // of a leaving lane: beyond which place it had rows that were not started
   bool dirty = false;  // the journal in the table names claims that ended
+
+  // This state of it stands in the table now.
+  void written(LaneRow state);
+  // Somebody else has it: it waits to be dropped.
+  void lose() { row.epoch = -1; }
+  bool lost() const { return row.epoch < 0; }
 };
+
+// Whether a journal was written for this lane; else it is lost.
+bool was_written(std::span<const Journalled> lanes, feed::Slice lane);
 
 class HeldLanes {
  public:

@@ -4,24 +4,24 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
+#include <map>
 #include <optional>
-#include <set>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "claims.hpp"
+#include "connected.hpp"
 #include "database_clock.hpp"
 #include "death_notices.hpp"
 #include "finisher.hpp"
 #include "held_lanes.hpp"
-#include "intake.hpp"
+#include "lane_share.hpp"
 #include "operations.hpp"
 #include "relevo/core/backoff.hpp"
 #include "relevo/core/error.hpp"
 #include "relevo/core/outage.hpp"
-#include "relevo/feed/fair_share.hpp"
 #include "relevo/worker/scheduler.hpp"
 #include "relevo/worker/verdict.hpp"
 #include "sweep.hpp"
@@ -32,33 +32,16 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-constexpr auto kBalanceEvery = 50ms;
-constexpr milliseconds kTakeAgain{10};  // at first, while lanes of our share are somebody else's
-constexpr milliseconds kTakeAgainAtMost{200};
 constexpr auto kControlsEvery = 1s;
 constexpr auto kSignalsEvery = 100ms;
 constexpr auto kGather = 3ms;
-constexpr auto kSettleAgain = 50ms;
-constexpr auto kLongestWait = 50ms;  // between two looks at the stop flag
-constexpr auto kCrashBackoff = 1s;
+constexpr auto kLongestWait = 50ms;       // between two looks at the stop flag
 constexpr auto kAnythingDueEvery = 20ms;  // until it is empty
 constexpr std::size_t kLargestClaim = 2'000;
 constexpr std::size_t kManyReady = 500;
 constexpr std::size_t kManyResults = 100;
 constexpr std::size_t kLargePayloads = 8 << 20;  // bytes fetched for one claim
 constexpr milliseconds kPutBackDelay{50};
-
-// A session and what reads through it.
-struct Connected {
-  Connected(JobSession s, HeldLanes& lanes, Scheduler& scheduler,
-            const DatabaseClock& database_clock, Intake::Polls polls, core::Log& log,
-            const core::Clock& clock)
-      : session(std::move(s)),
-        intake(session, lanes, scheduler, database_clock, polls, log, clock) {}
-
-  JobSession session;
-  Intake intake;
-};
 
 const Outcome kCancelled = Cancel{"cancelled while it ran"};
 
@@ -88,16 +71,6 @@ class Worker::Loop {
   void write_results();
   void put_back(const JobRow& row, const std::string& reason, RunTimes times);
 
-  void balance_if_due();
-  bool take_lanes(std::size_t share);
-  void settle_due();
-  std::optional<std::size_t> settle(HeldLane& lane, bool crash);
-  void hand_back_leaving();
-  void keep_leases();
-  void drop(feed::Slice slice);
-  void hand_over(std::span<HeldLane* const> lanes);
-  void release(std::span<HeldLane* const> lanes);
-
   void refresh_controls();
   void apply_signals();
   Cancelled cancel(JobId id);
@@ -110,6 +83,7 @@ class Worker::Loop {
   void write_journal();
   void give_up_claiming();
   void save_if_due();
+  void keep_leases();
   void watch_handlers();
   bool nothing_left();
 
@@ -128,10 +102,9 @@ class Worker::Loop {
   DatabaseClock database_clock_;
   HeldLanes lanes_;
   Claims claims_;
+  LaneShare share_;
   Operations operations_;
   Sweep sweep_;
-  std::map<feed::Slice, std::int64_t> lost_epochs_;  // held when the connection was lost
-  std::set<feed::Slice> held_before_;                // lanes this process has ever had
   std::optional<Connected> connected_;
   std::vector<std::unique_ptr<Claim>> claiming_;  // selected, not yet journalled
   std::vector<JobKey> doubtful_marks_;            // unique jobs whose journal was in doubt
@@ -139,8 +112,6 @@ class Worker::Loop {
   std::vector<JobKey> over_;
   std::vector<std::unique_ptr<Claim>> refused_;  // by their own transaction; to be looked at
 
-  core::BootTime next_balance_{};
-  milliseconds take_again_{kTakeAgain};
   core::BootTime next_controls_{};
   core::BootTime next_signals_{};
   core::BootTime next_save_{};
@@ -161,6 +132,8 @@ Worker::Loop::Loop(Options options, Ports ports)
       deaths_(to_.log, to_.clock),
       database_clock_(to_.clock),
       claims_(lanes_, scheduler_, to_.clock),
+      share_({options_.lanes, options_.quarantine_after}, to_.leases, lanes_, scheduler_, claims_,
+             to_.metrics, to_.log, to_.clock),
       operations_(lanes_, scheduler_, to_.clock),
       sweep_(lanes_, scheduler_, claims_, to_.log, to_.clock) {}
 
@@ -197,37 +170,10 @@ void Worker::Loop::run() {
   heartbeat.rest();
 }
 
-// Lanes nobody else took in the meantime go on where they were: their running jobs are still ours.
-// What was read and not started is read again.
 void Worker::Loop::connect() {
   connected_.emplace(to_.connect(), lanes_, scheduler_, database_clock_,
                      Intake::Polls{options_.poll_min, options_.poll_max}, to_.log, to_.clock);
-  auto& lanes = *connected_->session.lanes;
-  std::vector<feed::Lease> known;
-  for (const auto& [slice, epoch] : lost_epochs_) known.push_back({slice, epoch});
-  const auto asked = to_.clock.now();
-  auto rows = known.empty() ? std::vector<LaneRow>{}
-                            : lanes.retake(to_.leases.holder(), to_.leases.ttl(), known);
-  std::vector<feed::Held> held;
-  for (const auto& row : rows) held.push_back({row.lane, row.epoch, row.version, {}});
-  to_.leases.hold(held, asked);
-  for (const auto& lease : known) {
-    const auto row = std::find_if(rows.begin(), rows.end(),
-                                  [&](const LaneRow& r) { return r.lane == lease.slice; });
-    if (row == rows.end()) drop(lease.slice);
-  }
-  lost_epochs_.clear();
-  // All of them before the first is read: an error there must not leave an old epoch behind.
-  for (const auto& row : rows) {
-    auto* lane = lanes_.find(row.lane);
-    if (!lane) continue;
-    lane->row.epoch = row.epoch;
-    lane->row.version = row.version;
-    lane->dirty = true;
-  }
-  for (auto& [slice, lane] : lanes_) {
-    if (!lane.leaving) connected_->intake.enter(lane);
-  }
+  share_.reconnected(*connected_);
   next_controls_ = {};
   settle_doubts();
 }
@@ -248,7 +194,7 @@ void Worker::Loop::disconnect(std::string_view reason) {
   connected_.reset();
   ready = false;
   outage_.failed(reason);
-  for (const auto& lease : lanes_.leases()) lost_epochs_[lease.slice] = lease.epoch;
+  share_.disconnected();
   give_up_claiming();
   operations_.forget();
   scheduler_.forget_waiting();
@@ -260,9 +206,9 @@ void Worker::Loop::turn() {
   collect_ended();
   write_results();
   keep_leases();
-  balance_if_due();
-  hand_back_leaving();
-  settle_due();
+  if (share_.balance(*connected_)) next_controls_ = {};
+  share_.hand_back(*connected_);
+  share_.settle(*connected_);
   refresh_controls();
   apply_signals();
   worked |= operations_.step(*connected_->session.jobs, [this](JobId id) { return cancel(id); });
@@ -392,171 +338,6 @@ void Worker::Loop::write_results() {
   }
 }
 
-void Worker::Loop::balance_if_due() {
-  const auto now = to_.clock.now();
-  if (now < next_balance_) return;
-  next_balance_ = now + kBalanceEvery;
-  const auto alive = to_.leases.alive();
-  const auto share =
-      static_cast<std::size_t>(feed::fair_share(alive, to_.leases.holder(), options_.lanes));
-  std::size_t staying = lanes_.working().size();
-  if (staying > share) {
-    for (auto& [slice, lane] : lanes_) {
-      if (staying <= share) break;
-      if (lane.leaving) continue;
-      lane.leaving = true;
-      // What stands ready goes back unstarted: the position must not pass it.
-      lanes_.progress();
-      lanes_.freeze(slice);
-      lane.dropped = scheduler_.skipped();
-      scheduler_.drop_lane(slice);
-      connected_->intake.leave(slice);
-      --staying;
-    }
-  }
-  if (lanes_.size() < share) {
-    // Whoever has them may be about to hand them back; nobody works them until we look.
-    take_again_ = take_lanes(share) ? kTakeAgain : std::min(take_again_ * 2, kTakeAgainAtMost);
-    if (lanes_.size() < share) next_balance_ = now + take_again_;
-  }
-  to_.metrics.lanes_held(lanes_.size());
-}
-
-bool Worker::Loop::take_lanes(std::size_t share) {
-  const auto asked = to_.clock.now();
-  auto rows = connected_->session.lanes->take(to_.leases.holder(), to_.leases.ttl(),
-                                              static_cast<int>(share - lanes_.size()));
-  if (rows.empty()) return false;
-  std::vector<feed::Held> held;
-  for (const auto& row : rows) held.push_back({row.lane, row.epoch, row.version, {}});
-  to_.leases.hold(held, asked);
-  // All of them are ours before the first is read: an error there must not leave a lease behind
-  // that is renewed and never worked.
-  std::vector<feed::Slice> taken;
-  for (auto& row : rows) {
-    taken.push_back(row.lane);
-    auto& lane = lanes_.add(std::move(row));
-    // Not when this process, which is alive, had it and only its lease lapsed.
-    lane.crash =
-        lane.row.previous_holder != to_.leases.holder() || !held_before_.contains(lane.row.lane);
-    for (int c = 0; c < kClasses; ++c) {
-      const auto& place = lane.row.skipped[static_cast<std::size_t>(c)];
-      if (place) scheduler_.skip_from(c, *place);
-    }
-  }
-  held_before_.insert(taken.begin(), taken.end());
-  for (const auto slice : taken) connected_->intake.enter(*lanes_.find(slice));
-  connected_->intake.look_at_all();
-  next_controls_ = {};
-  to_.log.info("lanes held", {{"lanes", lanes_.size()}, {"taken", taken.size()}});
-  return true;
-}
-
-void Worker::Loop::settle_due() {
-  const auto now = to_.clock.now();
-  std::size_t lanes = 0;
-  std::size_t jobs = 0;
-  for (auto& [slice, lane] : lanes_) {
-    if (!lane.must_settle || now < lane.settle_at) continue;
-    const auto handed_on = settle(lane, lane.crash);
-    if (!lane.crash || handed_on.value_or(0) == 0) continue;
-    ++lanes;
-    jobs += *handed_on;
-  }
-  if (jobs == 0) return;
-  to_.log.warn("lanes of a lost worker: their jobs run again", {{"lanes", lanes}, {"jobs", jobs}});
-}
-
-// Hands what the journal names to new attempts; returns how many. nullopt: the lane is lost.
-std::optional<std::size_t> Worker::Loop::settle(HeldLane& lane, bool crash) {
-  const auto settled = connected_->session.lanes->settle(
-      lane.row.lane, lane.row.epoch, lane.row.version, crash, options_.quarantine_after,
-      kCrashBackoff, lane.row.previous_holder);
-  if (!settled) {
-    lane.must_settle = false;
-    lane.row.epoch = -1;  // keep_leases() drops it
-    return std::nullopt;
-  }
-  const auto left = static_cast<std::size_t>(settled->left_open);
-  const auto handed_on = lane.left_open - std::min(left, lane.left_open);
-  lane.left_open = left;
-  lane.row.version = settled->version;
-  lane.row.open = lane.unsettled;
-  lane.must_settle = left > 0;
-  lane.settle_at = to_.clock.now() + kSettleAgain;
-  if (!lane.must_settle) lane.unsettled.clear();
-  if (crash && handed_on > 0) {
-    to_.metrics.crash_attempts(handed_on);
-    connected_->intake.look_for_due();
-    claims_.comes_again(to_.clock.now() + kCrashBackoff);
-  }
-  return handed_on;
-}
-
-void Worker::Loop::hand_back_leaving() {
-  std::vector<HeldLane*> ready_lanes;
-  for (auto& [slice, lane] : lanes_) {
-    if (lane.leaving && lane.open.empty() && !lane.must_settle) ready_lanes.push_back(&lane);
-  }
-  if (!ready_lanes.empty()) release(ready_lanes);
-}
-
-// Writes what stands, gives the lanes to whoever looks next.
-void Worker::Loop::release(std::span<HeldLane* const> lanes) {
-  lanes_.progress();
-  const auto skipped = scheduler_.skipped();
-  std::vector<LaneRow> rows;
-  std::vector<const LaneRow*> pointers;
-  rows.reserve(lanes.size());
-  for (const auto* lane : lanes) {
-    rows.push_back(lanes_.state(*lane, skipped));
-    pointers.push_back(&rows.back());
-  }
-  const auto written = connected_->session.lanes->journal(pointers, {});
-  std::vector<const LaneRow*> free;
-  for (auto& row : rows) {
-    const bool mine = std::any_of(written.begin(), written.end(),
-                                  [&](const Journalled& w) { return w.lane == row.lane; });
-    ++row.version;
-    if (mine) free.push_back(&row);
-  }
-  if (!free.empty()) connected_->session.lanes->release(free);
-  for (const auto& row : rows) drop(row.lane);
-}
-
-// At the end of the process: what is still open goes to the next holder without an attempt burnt.
-void Worker::Loop::hand_over(std::span<HeldLane* const> lanes) {
-  std::vector<const LaneRow*> free;
-  for (auto* lane : lanes) {
-    if (settle(*lane, false)) free.push_back(&lane->row);
-  }
-  if (!free.empty()) connected_->session.lanes->release(free);
-  for (const auto slice : lanes_.slices()) drop(slice);
-}
-
-// Drops what can no longer be trusted.
-void Worker::Loop::keep_leases() {
-  const auto now = to_.clock.now();
-  std::vector<feed::Slice> lapsed;
-  for (const auto& [slice, lane] : lanes_) {
-    if (lane.row.epoch < 0 || to_.leases.trusted_until(slice) <= now) lapsed.push_back(slice);
-  }
-  if (lapsed.empty()) return;
-  to_.log.warn("lease lost", {{"lanes", lapsed.size()}});
-  to_.metrics.lanes_lost(lapsed.size());
-  for (const auto slice : lapsed) drop(slice);
-  to_.metrics.lanes_held(lanes_.size());
-}
-
-void Worker::Loop::drop(feed::Slice slice) {
-  claims_.drop_lane(slice);
-  scheduler_.drop_lane(slice);
-  if (connected_) connected_->intake.leave(slice);
-  to_.leases.drop(slice);
-  lanes_.remove(slice);
-  lost_epochs_.erase(slice);
-}
-
 void Worker::Loop::refresh_controls() {
   const auto now = to_.clock.now();
   if (now < next_controls_) return;
@@ -652,7 +433,7 @@ bool Worker::Loop::claim() {
   room.bytes = kLargePayloads;
   room.lane = [&](feed::Slice slice) {
     const auto* lane = lanes_.find(slice);
-    // settle() hands on all that the journal names: until then it must name nothing that runs.
+    // Settling hands on all that the journal names: until then it must name nothing that runs.
     if (!lane || lane->must_settle) return std::size_t{0};
     return kMostOpen - std::min(kMostOpen, lane->open.size() + lane->unsettled.size());
   };
@@ -716,12 +497,7 @@ void Worker::Loop::write_journal() {
   doubtful_marks_.resize(doubts);
   std::unordered_map<JobId, bool> marked;
   for (const auto& lane : journalled) {
-    auto& row = rows.at(lane.lane);
-    ++row.version;
-    auto& held = *lanes_.find(lane.lane);
-    held.row = row;
-    held.row.open.clear();
-    held.dirty = false;
+    lanes_.find(lane.lane)->written(std::move(rows.at(lane.lane)));
     for (const auto id : lane.marked) marked[id] = true;
   }
   auto claims = std::exchange(claiming_, {});
@@ -732,10 +508,8 @@ void Worker::Loop::write_journal() {
   for (auto& claim : claims) {
     const auto& row = claim->row();
     auto& lane = *lanes_.find(row.lane);
-    const bool written = std::any_of(journalled.begin(), journalled.end(),
-                                     [&](const Journalled& j) { return j.lane == row.lane; });
-    if (!written) {
-      lane.row.epoch = -1;
+    if (!was_written(journalled, row.lane)) {
+      lane.lose();
       scheduler_.ended(row);
       scheduler_.forget(claim->job->key());
       continue;
@@ -768,33 +542,10 @@ void Worker::Loop::save_if_due() {
   const auto now = to_.clock.now();
   if (now < next_save_) return;
   next_save_ = now + options_.save_interval;
-  lanes_.progress();
-  std::vector<LaneRow> rows;
-  const auto skipped = scheduler_.skipped();
-  for (const auto& [slice, lane] : lanes_) {
-    if (lane.row.epoch < 0) continue;
-    if (lanes_.moved(lane) || lane.row.skipped != skipped) {
-      rows.push_back(lanes_.state(lane, skipped));
-    }
-  }
-  if (rows.empty()) return;
-  std::vector<const LaneRow*> pointers;
-  for (const auto& row : rows) pointers.push_back(&row);
-  const auto journalled = connected_->session.lanes->journal(pointers, {});
-  for (auto& row : rows) {
-    auto& lane = *lanes_.find(row.lane);
-    const bool written = std::any_of(journalled.begin(), journalled.end(),
-                                     [&](const Journalled& j) { return j.lane == row.lane; });
-    if (!written) {
-      lane.row.epoch = -1;
-      continue;
-    }
-    ++row.version;
-    lane.row = row;
-    lane.row.open.clear();
-    lane.dirty = false;
-  }
+  share_.save(*connected_);
 }
+
+void Worker::Loop::keep_leases() { share_.keep_leases(connected_ ? &connected_->intake : nullptr); }
 
 void Worker::Loop::watch_handlers() {
   const auto now = to_.clock.now();
@@ -864,12 +615,10 @@ void Worker::Loop::drain() {
   if (lanes_.empty()) return;
   try {
     if (!connected_) {
-      for (const auto& lease : lanes_.leases()) lost_epochs_[lease.slice] = lease.epoch;
+      share_.disconnected();
       connect();
     }
-    std::vector<HeldLane*> all;
-    for (auto& [slice, lane] : lanes_) all.push_back(&lane);
-    hand_over(all);
+    share_.hand_over(*connected_);
     to_.log.info("lanes handed back", {{"unfinished", left}});
   } catch (const core::IntegrationError& error) {
     to_.log.warn("lanes could not be handed back; others wait until they lapse",

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -81,6 +82,8 @@ class Worker::Loop {
   bool claim();
   void fetch_payloads();
   void write_journal();
+  void start(std::span<const Journalled> journalled);
+  void put_back_unmarked(std::vector<Selected> unmarked);
   void give_up_claiming();
   void save_if_due();
   void keep_leases();
@@ -495,17 +498,20 @@ void Worker::Loop::write_journal() {
   for (const auto& one : unique) doubtful_marks_.push_back(one.key);
   const auto journalled = connected_->session.lanes->journal(pointers, unique);
   doubtful_marks_.resize(doubts);
-  std::unordered_map<JobId, bool> marked;
   for (const auto& lane : journalled) {
     lanes_.find(lane.lane)->written(std::move(rows.at(lane.lane)));
-    for (const auto id : lane.marked) marked[id] = true;
   }
-  auto claims = std::exchange(claiming_, {});
+  next_save_ = to_.clock.now() + options_.save_interval;
+  start(journalled);
+}
+
+void Worker::Loop::start(std::span<const Journalled> journalled) {
+  std::unordered_set<JobId> marked;
+  for (const auto& lane : journalled) marked.insert(lane.marked.begin(), lane.marked.end());
   std::vector<Claim*> started;
-  std::vector<JobKey> unmarked;
-  std::vector<Selected> locked;
   std::vector<StartedJob> told;
-  for (auto& claim : claims) {
+  std::vector<Selected> unmarked;
+  for (auto& claim : std::exchange(claiming_, {})) {
     const auto& row = claim->row();
     auto& lane = *lanes_.find(row.lane);
     if (!was_written(journalled, row.lane)) {
@@ -515,8 +521,7 @@ void Worker::Loop::write_journal() {
       continue;
     }
     if (row.unique_key && !marked.contains(row.at.id)) {
-      unmarked.push_back(claim->job->key());
-      locked.push_back({std::move(claim->job), claim->kind});
+      unmarked.push_back({std::move(claim->job), claim->kind});
       lane.dirty = true;
       continue;
     }
@@ -526,14 +531,18 @@ void Worker::Loop::write_journal() {
   to_.metrics.jobs_started(told);
   to_.metrics.jobs_running(claims_.running());
   executor_.start(started);
-  next_save_ = to_.clock.now() + options_.save_interval;
-  if (unmarked.empty()) return;
-  // Replaced or cancelled, or only locked by somebody who may yet do so: these are tried again.
-  for (auto& one : locked) {
+  if (!unmarked.empty()) put_back_unmarked(std::move(unmarked));
+}
+
+// Replaced or cancelled, or only locked by somebody who may yet do so: these are tried again.
+void Worker::Loop::put_back_unmarked(std::vector<Selected> unmarked) {
+  std::vector<JobKey> keys;
+  for (auto& one : unmarked) {
+    keys.push_back(one.job->key());
     scheduler_.put_back(std::move(one), to_.clock.now() + kPutBackDelay);
   }
-  const auto still = connected_->session.jobs->still(unmarked);
-  for (const auto& key : unmarked) {
+  const auto still = connected_->session.jobs->still(keys);
+  for (const auto& key : keys) {
     if (std::find(still.begin(), still.end(), key.id) == still.end()) scheduler_.remove(key.id);
   }
 }

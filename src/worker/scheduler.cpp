@@ -519,7 +519,12 @@ void Scheduler::select_from(const KindEntry* owner, Group& group, core::BootTime
                             std::map<feed::Slice, std::size_t>& taken) {
   std::size_t left = owner ? owner->remote->room() : room.pool;
   const bool probes = owner && owner->remote->probes();
-  std::vector<Item> later;  // what finds no room in this selection holds up no other
+  std::vector<Item> later;  // what finds no room in this selection holds up its own key only
+  const auto of_later_key = [&later](const JobRow& row) {
+    return row.concurrency_key && std::any_of(later.begin(), later.end(), [&](const Item& item) {
+             return item.job->row().concurrency_key == row.concurrency_key;
+           });
+  };
   while (left > 0 && selected.size() < room.jobs && group.size > 0 &&
          later.size() < kMostPassedBy) {
     auto item = probes ? pick_any(group) : pick(group);
@@ -533,7 +538,7 @@ void Scheduler::select_from(const KindEntry* owner, Group& group, core::BootTime
     const auto large =
         row.payload ? std::size_t{0} : static_cast<std::size_t>(std::max(row.payload_bytes, 0));
     const bool too_large = large > 0 && bytes > 0 && bytes + large > room.bytes;
-    if (too_large || taken[row.lane] >= room.lane(row.lane)) {
+    if (too_large || taken[row.lane] >= room.lane(row.lane) || of_later_key(row)) {
       later.push_back(std::move(*item));
       continue;
     }

@@ -444,6 +444,7 @@ bool Worker::Loop::claim() {
     auto claim = std::make_unique<Claim>();
     claim->job = std::move(one.job);
     claim->kind = one.kind;
+    claim->sequence = one.sequence;
     claim->waited = waited(claim->row());
     claim->expired = claim->row().expires_at && *claim->row().expires_at <= database_clock_.now();
     claiming_.push_back(std::move(claim));
@@ -473,7 +474,7 @@ void Worker::Loop::fetch_payloads() {
 // What was selected and not journalled goes back: the positions may have passed it already.
 void Worker::Loop::give_up_claiming() {
   for (const auto& claim : std::exchange(claiming_, {})) {
-    scheduler_.put_back({std::move(claim->job), claim->kind});
+    scheduler_.put_back({std::move(claim->job), claim->kind, claim->sequence});
   }
 }
 
@@ -521,7 +522,7 @@ void Worker::Loop::start(std::span<const Journalled> journalled) {
       continue;
     }
     if (row.unique_key && !marked.contains(row.at.id)) {
-      unmarked.push_back({std::move(claim->job), claim->kind});
+      unmarked.push_back({std::move(claim->job), claim->kind, claim->sequence});
       lane.dirty = true;
       continue;
     }

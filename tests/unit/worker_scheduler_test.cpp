@@ -54,6 +54,7 @@ struct TableRow {
   std::optional<std::string> rate;
   std::optional<std::string> tenant;
   std::string payload = "{}";
+  std::int32_t large = 0;  // bytes of a payload that is fetched at the start instead
 
   JobRow view() const {
     JobRow row;
@@ -72,7 +73,11 @@ struct TableRow {
     row.rate_key = rate;
     row.tenant = tenant;
     row.headers = "{}";
-    row.payload = payload;
+    if (large > 0) {
+      row.payload_bytes = large;
+    } else {
+      row.payload = payload;
+    }
     return row;
   }
 };
@@ -482,6 +487,20 @@ TEST(WorkerScheduler, DoesNotLetALaterJobOfAKeyPassWhileTheFirstWaitsForAThread)
   EXPECT_THAT(ids_of(w.select(1, 1)), ElementsAre(2));
 }
 
+// Payloads of 1 MiB are fetched at once.
+TEST(WorkerScheduler, DoesNotLetALaterJobOfAKeyPassWhileThePayloadOfTheFirstFindsNoRoom) {
+  World w;
+  for (const auto& [key, large] : {std::pair{"a", 900'000}, {"b", 900'000}, {"b", 0}, {"c", 0}}) {
+    auto row = local();
+    row.key = key;
+    row.large = large;
+    w.table.put(row);
+  }
+  w.read_all();
+  EXPECT_THAT(ids_of(w.select(10, 10)), ElementsAre(1, 4));
+  EXPECT_THAT(ids_of(w.select(10, 10)), ElementsAre(2));
+}
+
 TEST(WorkerScheduler, GivesTheTurnOfAKeyToTheNextWhenTheFirstCannotRun) {
   World w;
   for (const auto* queue : {"default", "still", "still", "default"}) {
@@ -861,6 +880,7 @@ TableRow random_row(std::mt19937& random, int flavour) {
   if (below(3) == 0) row.tenant = std::array{"noisy", "quiet", "third"}[below(3)];
   if (below(4) == 0) row.rate = std::array{"slow", "fast"}[below(2)];
   if (below(50) == 0) row.payload.assign(4'000, ' ');
+  if (below(10) == 0) row.large = static_cast<std::int32_t>(below(600'000));
   if (below(10) == 0) row.by_due = true;
   if (flavour == 1) {
     row.tenant = "noisy";

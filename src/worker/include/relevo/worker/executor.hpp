@@ -31,6 +31,7 @@ namespace relevo::worker {
 struct Claim {
   std::unique_ptr<JobRecord> job;
   const KindEntry* kind = nullptr;  // nullptr: no handler here
+  std::uint64_t sequence = 0;       // its place among what the scheduler had
   std::chrono::milliseconds waited{0};
   std::stop_source stop;
   bool cancelled = false;  // somebody asked for it while it ran

@@ -82,6 +82,10 @@ std::vector<worker::ScheduleDefinition> schedules_of(const config::Config& confi
     definition.priority = schedule.priority;
     definition.missed = schedule.missed;
     definition.missed_max = schedule.missed_max;
+    definition.unique_key = schedule.unique_key;
+    definition.concurrency_key = schedule.concurrency_key;
+    definition.rate_key = schedule.rate_key;
+    definition.tenant = schedule.tenant;
     definition.timing.every = schedule.every;
     definition.timing.time_zone = schedule.time_zone;
     if (!schedule.cron.empty()) definition.timing.cron = schedule.cron;

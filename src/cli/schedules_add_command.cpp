@@ -19,6 +19,7 @@ configuration has as well is put back to that by the next start of a scheduler.
 Examples:
   relevo schedules add nightly report.build '{"days": 1}' --cron '0 3 * * *' --zone Europe/Madrid
   relevo schedules add pulse health.probe --every 15m --missed skip
+  relevo schedules add sync stock.sync --every 1m --unique-key stock.sync   never two at a time
   relevo schedules add launch mail.send @launch.json --at 2026-03-29T09:00:00+02:00)";
 
 struct Options {
@@ -69,6 +70,14 @@ void add_schedules_add(CLI::App& parent, Action& chosen) {
   command->add_option("--priority", schedule.priority, "Larger is sooner (0)")
       ->type_name("N")
       ->check(whole_int());
+  command
+      ->add_option("--unique-key", schedule.unique_key,
+                   "No other job is made while one with this key is unfinished")
+      ->type_name("KEY");
+  command->add_option("--concurrency-key", schedule.concurrency_key, "Concurrency key of its jobs")
+      ->type_name("KEY");
+  command->add_option("--rate-key", schedule.rate_key, "Rate key of its jobs")->type_name("KEY");
+  command->add_option("--tenant", schedule.tenant, "Tenant of its jobs")->type_name("NAME");
   command->add_option("--header", options->headers, "Header NAME=VALUE; may be repeated")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);

@@ -331,9 +331,32 @@ using SchedulesCommandsTest = SchedulesTest;
 
 TEST_F(SchedulesCommandsTest, AddListPauseResumeRunRemove) {
   EXPECT_EQ(call({}).out, "no schedules\n");
-  done({"add", "nightly", "report.build", R"({"days": 1})", "--cron", "0 3 * * *", "--zone",
-        "Europe/Madrid", "--queue", "reports", "--priority", "-1", "--header", "team=ops",
-        "--missed", "all", "--missed-max", "7"});
+  done({"add",
+        "nightly",
+        "report.build",
+        R"({"days": 1})",
+        "--cron",
+        "0 3 * * *",
+        "--zone",
+        "Europe/Madrid",
+        "--queue",
+        "reports",
+        "--priority",
+        "-1",
+        "--header",
+        "team=ops",
+        "--missed",
+        "all",
+        "--missed-max",
+        "7",
+        "--unique-key",
+        "nightly",
+        "--concurrency-key",
+        "report",
+        "--rate-key",
+        "disk",
+        "--tenant",
+        "acme"});
   done({"add", "launch", "mail.send", "--at", "2126-03-29T09:00:00+02:00"});
   done({"pause", "nightly"});
   const auto list = json::parse(call({"list", "--json"}).out);
@@ -347,6 +370,10 @@ TEST_F(SchedulesCommandsTest, AddListPauseResumeRunRemove) {
   EXPECT_EQ(nightly["payload"], json::parse(R"({"days": 1})"));
   EXPECT_EQ(nightly["headers"], json::parse(R"({"team": "ops"})"));
   EXPECT_EQ(nightly["missed_max"], 7);
+  EXPECT_EQ(nightly["unique_key"], "nightly");
+  EXPECT_EQ(nightly["concurrency_key"], "report");
+  EXPECT_EQ(nightly["rate_key"], "disk");
+  EXPECT_EQ(nightly["tenant"], "acme");
   EXPECT_EQ(nightly["paused"], true);
   EXPECT_EQ(nightly["problem"], nullptr);
 
@@ -356,6 +383,9 @@ TEST_F(SchedulesCommandsTest, AddListPauseResumeRunRemove) {
                        "'schedule') || ' ' || (headers ->> 'team') FROM relevo.job WHERE id = $1",
                        {run.out.substr(0, run.out.size() - 1)}),
             "report.build reports -1 nightly ops");
+  EXPECT_EQ(sql_.value("SELECT concat_ws(' ', unique_key, concurrency_key, rate_key, tenant) FROM "
+                       "relevo.job WHERE kind = 'report.build'"),
+            "nightly report disk acme");
   done({"resume", "nightly"});
   done({"remove", "nightly"});
   EXPECT_THAT(call({"list"}).out, testing::Not(HasSubstr("nightly")));

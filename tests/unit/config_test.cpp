@@ -907,6 +907,14 @@ TEST(ConfigRules, EachOfRecordsBites) {
        "schedules[0].missed: must be skip, once or all, is \"twice\""},
       {"missed_max", schedule([](Schedule& s) { s.missed_max = 0; }),
        "schedules[0].missed_max: must be 1 to 10000"},
+      {"empty key", schedule([](Schedule& s) { s.unique_key = ""; }),
+       "schedules[0].unique_key: must not be empty"},
+      {"long key", schedule([](Schedule& s) { s.concurrency_key = std::string(1'025, 'k'); }),
+       "schedules[0].concurrency_key: must be at most 1024 printable characters"},
+      {"odd key", schedule([](Schedule& s) { s.rate_key = "a\n"; }),
+       "schedules[0].rate_key: must be at most 1024 printable characters"},
+      {"long tenant", schedule([](Schedule& s) { s.tenant = std::string(256, 't'); }),
+       "schedules[0].tenant: must be at most 255 printable characters"},
       {"no subscriptions", [](Config& c) { c.subscriptions.clear(); },
        "subscriptions: at least one is needed by the role consumer"},
       {"subscription name", subscription([](Subscription& s) { s.name = "a b"; }),
@@ -1381,12 +1389,12 @@ TEST(ConfigDocuments, EveryFieldHasAKey) {
   [[maybe_unused]] const auto& [endpoint_url, endpoint_timeout, at_a_time, secret, is_private] =
       endpoint;
   [[maybe_unused]] const auto& [schedule_name, cron, every, at, zone, job, queue, payload, priority,
-                                missed, missed_max] = schedule;
+                                missed, missed_max, unique, one_at_a_time, rate, whose] = schedule;
   [[maybe_unused]] const auto& [name, read, group, handler, enqueue, http_target, envelope, start,
                                 types, unknown, keys, batch, tries, limit, dead] = subscription;
   constexpr std::size_t kSingle = 2 + 5 + 4 + 3 + 9 + 8 + 1 + 2 + 1;
   constexpr std::size_t kLists = 4;
-  constexpr std::size_t kOfRecords = 8 + (2 + 5) + 11 + (15 + 5);
+  constexpr std::size_t kOfRecords = 8 + (2 + 5) + 15 + (15 + 5);
   EXPECT_EQ(reference().size(), kSingle + kLists + kOfRecords);
 }
 

@@ -25,13 +25,18 @@ using namespace std::chrono_literals;
 constexpr std::chrono::hours kWeek{7 * 24};
 constexpr std::chrono::hours kYear{365 * 24};
 constexpr std::size_t kLongestName = 255;
+constexpr std::size_t kLongestKey = 1'024;
 
-Complaint no_name(std::string_view text) {
+Complaint no_name(std::string_view text, std::size_t longest = kLongestName) {
   if (text.empty()) return "must not be empty";
-  if (text.size() > kLongestName || !is_printable(text)) {
-    return "must be at most " + std::to_string(kLongestName) + " printable characters";
+  if (text.size() > longest || !is_printable(text)) {
+    return "must be at most " + std::to_string(longest) + " printable characters";
   }
   return std::nullopt;
+}
+
+Complaint no_key(const std::optional<std::string>& key) {
+  return key ? no_name(*key, kLongestKey) : std::nullopt;
 }
 
 Complaint no_kind(std::string_view kind) {
@@ -157,6 +162,10 @@ class RecordChecker {
     require("queue", no_name(schedule.queue));
     one_of("missed", schedule.missed, {"skip", "once", "all"});
     require("missed_max", out_of_range(schedule.missed_max, 1, 10'000));
+    require("unique_key", no_key(schedule.unique_key));
+    require("concurrency_key", no_key(schedule.concurrency_key));
+    require("rate_key", no_key(schedule.rate_key));
+    if (schedule.tenant) require("tenant", no_name(*schedule.tenant));
   }
 
   void check(const Subscription& subscription) {

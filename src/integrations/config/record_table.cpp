@@ -189,7 +189,14 @@ RecordList schedule_records() {
       .add("missed", Need::kOptional, "`skip`, `once`, `all`",
            "what is made up for after a time in which nothing fired", RELEVO_FIELD(missed))
       .add("missed_max", Need::kOptional, "1 to 10000", "with `all`: at most so many",
-           RELEVO_FIELD(missed_max));
+           RELEVO_FIELD(missed_max))
+      .add("unique_key", Need::kOptional, "1 to 1024 bytes",
+           "no job is made while one with this key is unfinished", RELEVO_FIELD(unique_key))
+      .add("concurrency_key", Need::kOptional, "1 to 1024 bytes", "concurrency key of the job",
+           RELEVO_FIELD(concurrency_key))
+      .add("rate_key", Need::kOptional, "1 to 1024 bytes", "rate key of the job",
+           RELEVO_FIELD(rate_key))
+      .add("tenant", Need::kOptional, "1 to 255 bytes", "tenant of the job", RELEVO_FIELD(tenant));
   return table.take();
 }
 

@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include "figures.hpp"
+#include "nullable.hpp"
 #include "statements.hpp"
 
 namespace relevo::postgres {
@@ -19,14 +20,6 @@ std::vector<ParkedEvent> parked_events(const Result& result) {
   for (int i = 0; i < result.rows(); ++i)
     events.push_back({result.int8(i, 0), result.string(i, 1)});
   return events;
-}
-
-std::optional<std::string> optional_string(const Result& result, int row, int column) {
-  return result.is_null(row, column) ? std::nullopt : std::optional(result.string(row, column));
-}
-
-Params& add_optional(Params& params, const std::optional<std::string>& text) {
-  return text ? params.add(*text) : params.add(std::nullopt);
 }
 
 }  // namespace

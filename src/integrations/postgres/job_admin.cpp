@@ -3,43 +3,14 @@
 #include <charconv>
 
 #include "figures.hpp"
+#include "nullable.hpp"
 #include "statements.hpp"
-#include "timestamp.hpp"
 
 namespace relevo::postgres {
 namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
-
-std::optional<std::string> optional_string(const Result& result, int row, int column) {
-  return result.is_null(row, column) ? std::nullopt : std::optional(result.string(row, column));
-}
-
-std::optional<core::WallTime> optional_time(const Result& result, int row, int column) {
-  return result.is_null(row, column) ? std::nullopt : std::optional(result.time(row, column));
-}
-
-std::optional<std::int64_t> optional_int8(const Result& result, int row, int column) {
-  return result.is_null(row, column) ? std::nullopt : std::optional(result.int8(row, column));
-}
-
-std::optional<milliseconds> optional_ms(const Result& result, int row, int column) {
-  const auto ms = optional_int8(result, row, column);
-  return ms ? std::optional(milliseconds(*ms)) : std::nullopt;
-}
-
-Params& add_optional(Params& params, const std::optional<std::string>& text) {
-  return text ? params.add(*text) : params.add(std::nullopt);
-}
-
-Params& add_optional(Params& params, const std::optional<int>& number) {
-  return number ? params.add(std::int64_t{*number}) : params.add(std::nullopt);
-}
-
-Params& add_optional(Params& params, const std::optional<core::WallTime>& time) {
-  return time ? params.add(timestamp(*time)) : params.add(std::nullopt);
-}
 
 // So many digits as it takes to read the same number again.
 std::string number_text(double number) {

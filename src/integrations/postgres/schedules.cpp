@@ -1,7 +1,7 @@
 #include "relevo/postgres/schedules.hpp"
 
+#include "nullable.hpp"
 #include "statements.hpp"
-#include "timestamp.hpp"
 
 namespace relevo::postgres {
 namespace {
@@ -9,19 +9,11 @@ namespace {
 using namespace std::chrono;
 using core::WallTime;
 
-Params& add_time(Params& params, const std::optional<WallTime>& time) {
-  return time ? params.add(timestamp(*time)) : params.add(std::nullopt);
-}
-
-std::optional<WallTime> optional_time(const Result& result, int row, int column) {
-  return result.is_null(row, column) ? std::nullopt : std::optional(result.time(row, column));
-}
-
 // cron, every_ms, at and time_zone stand side by side.
 worker::TimingText timing_of(const Result& result, int row, int column) {
   worker::TimingText timing;
-  if (!result.is_null(row, column)) timing.cron = result.string(row, column);
-  if (!result.is_null(row, column + 1)) timing.every = milliseconds(result.int8(row, column + 1));
+  timing.cron = optional_string(result, row, column);
+  timing.every = optional_ms(result, row, column + 1);
   timing.at = optional_time(result, row, column + 2);
   timing.time_zone = result.string(row, column + 3);
   return timing;
@@ -54,8 +46,8 @@ bool Schedules::fire(const std::string& name, std::optional<WallTime> expected,
   for (const auto tick : ticks) texts.push_back(timestamp(tick));
   Params params;
   params.add(name);
-  add_time(params, expected);
-  add_time(params, next).add_array(texts);
+  add_optional(params, expected);
+  add_optional(params, next).add_array(texts);
   return connection_.run(statements::kScheduleFire, params).rows() > 0;
 }
 
@@ -86,8 +78,12 @@ std::vector<ScheduleStatus> Schedules::list() {
     status.origin = result.string(i, 13);
     status.last_tick = optional_time(result, i, 14);
     status.next_tick = optional_time(result, i, 15);
-    if (!result.is_null(i, 16)) status.last_job = result.int8(i, 16);
-    if (!result.is_null(i, 17)) status.last_state = result.string(i, 17);
+    status.last_job = optional_int8(result, i, 16);
+    status.last_state = optional_string(result, i, 17);
+    definition.unique_key = optional_string(result, i, 20);
+    definition.concurrency_key = optional_string(result, i, 21);
+    definition.rate_key = optional_string(result, i, 22);
+    definition.tenant = optional_string(result, i, 23);
     schedules.push_back(std::move(status));
   }
   return schedules;
@@ -97,9 +93,9 @@ void Schedules::put(const worker::ScheduleDefinition& schedule, std::string_view
   const auto& timing = schedule.timing;
   Params params;
   params.add(schedule.name).add(schedule.kind);
-  timing.cron ? params.add(*timing.cron) : params.add(std::nullopt);
+  add_optional(params, timing.cron);
   timing.every ? params.add(std::int64_t{timing.every->count()}) : params.add(std::nullopt);
-  add_time(params, timing.at)
+  add_optional(params, timing.at)
       .add(timing.time_zone)
       .add(schedule.queue)
       .add(schedule.payload)
@@ -108,6 +104,10 @@ void Schedules::put(const worker::ScheduleDefinition& schedule, std::string_view
       .add(schedule.missed)
       .add(std::int64_t{schedule.missed_max})
       .add(origin);
+  add_optional(params, schedule.unique_key);
+  add_optional(params, schedule.concurrency_key);
+  add_optional(params, schedule.rate_key);
+  add_optional(params, schedule.tenant);
   connection_.run(statements::kSchedulePut, params);
 }
 

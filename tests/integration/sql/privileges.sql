@@ -72,7 +72,7 @@ INSERT INTO call (name, arguments) VALUES
   ('job_sweep_fix', $$('{0}', '{1}', '{1}', '{0}')$$), ('take_tokens', $$('{r}', '{1}')$$), ('queue_states', ''), ('tenant_weights', ''), ('queue_figures', ''),
   ('job_list', $$('{}', 0, 10)$$), ('job_show', '(1)'), ('job_cancel', '(1, NULL)'), ('job_retry', '(1)'), ('job_redrive', $$('{1}')$$), ('job_discard', $$('{1}')$$),
   ('job_start_operation', $$('cancel', '{"kind": "none"}')$$), ('job_operations', '(10)'), ('job_pause', $$('*', '*')$$), ('job_resume', $$('*', '*')$$), ('tidy_jobs', $$('1 day', '1 day')$$),
-  ('schedules_due', ''), ('schedule_fire', $$('s', NULL, NULL, '{}')$$), ('schedules_list', ''), ('schedule_put', $$('s', 'k', '* * * * *', NULL, NULL, 'UTC', 'default', '{}', 0, '{}', 'once', 100, 'sql')$$),
+  ('schedules_due', ''), ('schedule_fire', $$('s', NULL, NULL, '{}')$$), ('schedules_list', ''), ('schedule_put', $$('s', 'k', '* * * * *', NULL, NULL, 'UTC', 'default', '{}', 0, '{}', 'once', 100, 'sql', NULL, NULL, NULL, NULL)$$),
   ('schedule_remove', $$('s2')$$), ('schedule_pause', $$('s')$$), ('schedule_resume', $$('s')$$),
   ('inbox_seen', $$('s', '{e}', '{2026-11-22}')$$), ('message_park', $$('s', 't', 0, 0, 'e', '\x01', '\x02', '{}', 'no', 1, 'rejected', 0, 0, '[]')$$), ('messages_list', $$(0, NULL, 10)$$), ('message_by_ids', $$('{1}')$$),
   ('message_redriven', $$('{1}', 'p')$$), ('message_drop', $$('{1}', 'p', 'why')$$), ('message_to_redrive', $$('s')$$), ('message_done', '(1)'), ('message_park_again', $$(1, 'no', 2, 'rejected', '[]')$$), ('inbox_withdraw', $$('s', 'e', '2026-11-22')$$),
@@ -133,7 +133,7 @@ SELECT relevo.start_operation('cancel', '{"kind": "lost"}') AS op \gset
 EXECUTE job_apply_operation(:op, '{0}', ARRAY[:n]::bigint[], 0, 100, '{}') \g /dev/null
 SELECT s.id AS signal FROM relevo.job_signal s WHERE s.operation = :op AND s.lane = 0 \gset
 EXECUTE job_operation_lane_done(:op, :signal, 0) \g /dev/null
-EXECUTE schedule_put('t', 'k', NULL, 60000, NULL, 'UTC', 'default', '{}', 0, '{}', 'once', 100, 'config') \g /dev/null
+EXECUTE schedule_put('t', 'k', NULL, 60000, NULL, 'UTC', 'default', '{}', 0, '{}', 'once', 100, 'config', 'u', 'c', 'r', 't') \g /dev/null
 EXECUTE schedule_fire('t', NULL, NULL, '{2026-11-22Z}') \gset fired_
 SELECT assert.that(:done_id = :a AND :cancelled_id = :g AND :settled_ver > :v AND :fired_jobs = 1 AND (SELECT count(*) FROM relevo.unique_hold) = 1 AND (SELECT count(*) FROM relevo.job WHERE kind = 'then') >= 1
   AND (SELECT count(*) FROM relevo.job_history) >= 4 AND (SELECT count(*) FROM relevo.job_attempt) >= 4, 'the worker does its work');

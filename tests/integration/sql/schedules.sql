@@ -76,7 +76,7 @@ SELECT relevo.schedule_resume('cron') \g /dev/null
 SELECT assert.equal((of('cron')).next_tick, '2026-11-25 03:00Z', 'resuming what runs changes nothing');
 SELECT assert.that(relevo.schedule_remove('cron') AND NOT relevo.schedule_remove('cron') AND (of('cron')).name IS NULL, 'removed');
 -- by statement, as the daemon puts its configuration
-EXECUTE schedule_put('conf', 'k', NULL, 60000, NULL, 'UTC', 'default', '{}', 0, '{}', 'skip', 1, 'config') \g /dev/null
+EXECUTE schedule_put('conf', 'k', NULL, 60000, NULL, 'UTC', 'default', '{}', 0, '{}', 'skip', 1, 'config', NULL, NULL, NULL, NULL) \g /dev/null
 SELECT assert.that((of('conf')).every = '1 min' AND (of('conf')).origin = 'config' AND (of('conf')).missed = 'skip', 'put');
 -- two leaders at once
 SELECT assert.run('other', 'BEGIN'), assert.run('other', $$DO $d$ BEGIN PERFORM relevo.schedule_fire('conf', NULL, '2026-11-22Z', '{2026-11-21Z}'); END $d$ $$) \g /dev/null
@@ -91,4 +91,19 @@ SELECT assert.equal(count(*), 0::bigint, 'none') FROM rows_of($$EXECUTE schedule
 SELECT assert.equal(count(*), 0::bigint, 'still configured') FROM rows_of($$EXECUTE schedules_remove_configured('{conf}')$$) r;
 SELECT assert.equal(string_agg(r ->> 'name', ','), 'conf', 'not configured any more; those made by SQL stay') FROM rows_of($$EXECUTE schedules_remove_configured('{}')$$) r;
 SELECT assert.equal(string_agg(name, ',' ORDER BY name), 'at,every', 'left') FROM relevo.schedule;
+-- keys and tenant of its jobs; with a unique key a tick makes no job beside an unfinished one
+EXECUTE schedule_put('keys', 'sync', NULL, 60000, NULL, 'UTC', 'default', '{}', 0, '{}', 'all', 10, 'config', 'u', 'c', 'r', 't') \g /dev/null
+SELECT assert.that(s.unique_key = 'u' AND s.concurrency_key = 'c' AND s.rate_key = 'r' AND s.tenant = 't', 'listed') FROM relevo.schedules s WHERE name = 'keys';
+SELECT assert.equal(fire('keys', NULL, '2026-11-22 03:03Z', '{2026-11-22 03:01Z,2026-11-22 03:02Z}'), 2, 'two ticks');
+SELECT assert.that(count(*) = 1 AND bool_and(unique_key = 'u' AND concurrency_key = 'c' AND rate_key = 'r' AND tenant = 't' AND headers ->> 'tick' = '2026-11-22T03:01:00Z' AND id = (of('keys')).last_job), 'one job') FROM relevo.job WHERE kind = 'sync';
+EXECUTE schedule_run('keys') \gset run_
+SELECT assert.equal(:run_job::bigint, (of('keys')).last_job, 'nor does one by hand');
+DELETE FROM relevo.job WHERE kind = 'sync';
+EXECUTE schedule_run('keys') \gset run_
+SELECT assert.that(unique_key = 'u' AND headers = '{"schedule": "keys"}', 'a job by hand') FROM relevo.job WHERE id = :run_job;
+SELECT changed_at AS changed FROM relevo.schedule WHERE name = 'keys' \gset
+EXECUTE schedule_put('keys', 'sync', NULL, 60000, NULL, 'UTC', 'default', '{}', 0, '{}', 'all', 10, 'config', 'u', 'c', 'r', NULL) \g /dev/null
+SELECT assert.that((of('keys')).changed_at > :'changed' AND (of('keys')).tenant IS NULL AND (of('keys')).next_tick IS NOT NULL, 'a key is a change, but no other timing');
+SELECT assert.fails(format('SELECT relevo.schedule_put(''s'', ''k'', ''* * * * *'', %s)', a), '22023', 'relevo.schedule_put: ' || m)
+FROM (VALUES ($$unique_key => ''$$, 'unique_key: is empty'), ($$tenant => repeat('t', 256)$$, 'tenant: has 256 bytes'), ($$concurrency_key => E'\n'$$, 'concurrency_key: '), ($$rate_key => ''$$, 'rate_key: is empty')) v (a, m);
 SELECT 'ok';

@@ -18,14 +18,14 @@ FROM (SELECT FROM relevo.schedule s WHERE s.name = $1::text AND s.next_tick IS N
 -- name: schedules_list
 SELECT s.name, s.cron, round(extract(epoch FROM s.every) * 1000)::int8 AS every_ms, s.at, s.time_zone, s.queue, s.kind, s.payload::text AS payload_text,
        s.priority, s.headers::text AS headers_text, s.missed, s.missed_max, s.paused, s.origin, s.last_tick, s.next_tick, s.last_job,
-       s.last_state, s.created_at, s.changed_at
+       s.last_state, s.created_at, s.changed_at, s.unique_key, s.concurrency_key, s.rate_key, s.tenant
 FROM relevo.schedules s ORDER BY s.name;
 
 -- name: schedule_put
 -- $1 name, $2 kind, $3 cron, $4 every in ms, $5 at (one of the three, else NULL), $6 time zone, $7 queue, $8 payload, $9 priority, $10 headers, $11 missed,
--- $12 missed_max, $13 origin (config or sql)
+-- $12 missed_max, $13 origin (config or sql), $14 unique key, $15 concurrency key, $16 rate key, $17 tenant (NULL: none)
 SELECT relevo.schedule_put($1::text, $2::text, $3::text, $4::bigint * interval '1 millisecond', $5::timestamptz, $6::text, $7::text, $8::jsonb,
-                           $9::int, $10::jsonb, $11::text, $12::int, $13::text);
+                           $9::int, $10::jsonb, $11::text, $12::int, $13::text, $14::text, $15::text, $16::text, $17::text);
 
 -- name: schedule_remove
 -- $1 name. false: there is none.
@@ -41,7 +41,7 @@ SELECT relevo.schedule_resume($1::text) AS found;
 
 -- name: schedule_run
 -- $1 name. One job now, apart from the ticks; no row: there is no such schedule.
-SELECT relevo.enqueue(s.kind, s.payload, s.queue, NULL, s.priority, headers => s.headers || jsonb_build_object('schedule', s.name)) AS job
+SELECT relevo.schedule_enqueue(s, NULL) AS job
 FROM relevo.schedule s WHERE s.name = $1::text;
 
 -- name: schedules_remove_configured

@@ -38,6 +38,11 @@ struct ScheduleDefinition {
   int priority = 0;
   std::string missed = "once";
   int missed_max = 100;
+  // Of its jobs. While a job with the unique key is unfinished, a tick makes no other.
+  std::optional<std::string> unique_key{};
+  std::optional<std::string> concurrency_key{};
+  std::optional<std::string> rate_key{};
+  std::optional<std::string> tenant{};
 };
 
 struct ScheduleRow {

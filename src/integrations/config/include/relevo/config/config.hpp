@@ -79,7 +79,7 @@ struct Worker {
   milliseconds poll_max{25};
   // A job whose process died so often is quarantined.
   int quarantine_after = 3;
-  // A handler that ignores its stop token for this long after its time limit is given up: the
+  // A handler that ignores for this long that its time limit has asked it to stop is given up: the
   // process then ends and is started anew.
   milliseconds give_up{30'000};
   // How long finished jobs are kept in the history.
@@ -125,6 +125,10 @@ struct Schedule {
   int priority = 0;
   std::string missed = "once";  // skip, once, all
   int missed_max = 100;         // with all: at most so many
+  std::optional<std::string> unique_key;
+  std::optional<std::string> concurrency_key;
+  std::optional<std::string> rate_key;
+  std::optional<std::string> tenant;
 };
 
 struct Subscription {

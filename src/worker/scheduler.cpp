@@ -23,7 +23,7 @@ constexpr std::size_t kAllAside = 6'000;
 constexpr std::size_t kAsideBytes = 6 << 20;
 constexpr int kMostTokens = 4'000;
 constexpr std::size_t kMostCauses = 20'000;
-constexpr std::size_t kMostPassedBy = 256;  // of full lanes, in one selection
+constexpr std::size_t kMostPassedBy = 256;  // in one selection
 constexpr std::size_t kRefillsLookedAt = 64;
 constexpr std::size_t kRatesLookedAt = 64;
 constexpr std::uint64_t kOldestEvery = 8;
@@ -384,7 +384,8 @@ bool Scheduler::take_token(const std::string& key, core::BootTime now) {
 }
 
 // What stands in the way of a start; takes a token when nothing does.
-std::optional<Scheduler::Cause> Scheduler::obstacle(const Item& item, core::BootTime now) {
+// The rate is asked apart, since asking it draws a token.
+std::optional<Scheduler::Cause> Scheduler::obstacle(const Item& item) {
   const auto& row = item.job->row();
   if (auto pause = pause_of(row)) return pause;
   if (row.concurrency_key) {
@@ -400,10 +401,18 @@ std::optional<Scheduler::Cause> Scheduler::obstacle(const Item& item, core::Boot
   if (!queue_limits_.empty() && free_of_queue(row.queue) == 0) {
     return Cause{Scope::kQueue, std::string(row.queue), {}};
   }
-  if (row.rate_key && !take_token(std::string(*row.rate_key), now)) {
-    return Cause{Scope::kRate, std::string(*row.rate_key), {}};
-  }
   return std::nullopt;
+}
+
+// It became ready before earlier ones of its key, which had been left in the table, came back.
+bool Scheduler::is_ahead_of_its_key(const Item& item) {
+  const auto& row = item.job->row();
+  if (reread_.empty() || !row.concurrency_key || row.crashes > 0) return false;
+  const auto reread = reread_.find(std::string(*row.concurrency_key));
+  if (reread == reread_.end()) return false;
+  if (item.sequence <= reread->second.sequence) return row.at.id > reread->second.from;
+  reread_.erase(reread);  // what was older in this line has gone before
+  return false;
 }
 
 void Scheduler::remember(const Item& item) {
@@ -535,6 +544,15 @@ void Scheduler::select_from(const KindEntry* owner, Group& group, core::BootTime
       pass_on(row, Scope::kAll);
       continue;
     }
+    if (is_ahead_of_its_key(*item)) {
+      give_back(*item, {Scope::kKey, std::string(*row.concurrency_key), {}});
+      pass_on(row, Scope::kKey);
+      continue;
+    }
+    if (const auto cause = obstacle(*item)) {
+      hold_up(std::move(*item), *cause);
+      continue;
+    }
     const auto large =
         row.payload ? std::size_t{0} : static_cast<std::size_t>(std::max(row.payload_bytes, 0));
     const bool too_large = large > 0 && bytes > 0 && bytes + large > room.bytes;
@@ -542,8 +560,8 @@ void Scheduler::select_from(const KindEntry* owner, Group& group, core::BootTime
       later.push_back(std::move(*item));
       continue;
     }
-    if (const auto cause = obstacle(*item, now)) {
-      hold_up(std::move(*item), *cause);
+    if (row.rate_key && !take_token(std::string(*row.rate_key), now)) {
+      hold_up(std::move(*item), Cause{Scope::kRate, std::string(*row.rate_key), {}});
       continue;
     }
     bytes += large;
@@ -893,6 +911,7 @@ void Scheduler::take_of_key(const Cause& cause, const Refill& refill, const JobR
       scanned_to = before(row.at);
       break;
     }
+    if (!some) reread_[cause.value] = {sequence_, row.at.id};
     some = true;
     keep(Item{std::make_unique<JobRecord>(row), registry_.find(row.kind), nullptr, ++sequence_},
          cause);
@@ -995,6 +1014,7 @@ void Scheduler::forget_waiting() {
   filter([](const Item&) { return false; });
   blocked_.clear();
   refills_.clear();
+  reread_.clear();
   for (int c = 0; c < kClasses; ++c) {
     if (const auto& place = left[index(c)]) skip_from(c, *place);
   }

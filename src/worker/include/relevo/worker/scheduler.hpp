@@ -200,7 +200,8 @@ class Scheduler {
   const ReadyClass* remote_class(const std::string& pattern, int job_class) const;
   std::size_t group_buffer() const;
   bool is_stale(const JobRow& row) const;
-  std::optional<Cause> obstacle(const Item& item, core::BootTime now);
+  std::optional<Cause> obstacle(const Item& item);
+  bool is_ahead_of_its_key(const Item& item);
   std::optional<Cause> behind(const JobRow& row, const KindEntry* kind) const;
   std::optional<Cause> overflow(const JobRow& row, const KindEntry* kind) const;
   void keep(Item item, const Cause& why);
@@ -261,6 +262,13 @@ class Scheduler {
   std::unordered_map<JobId, std::pair<int, Cursor>> changed_;
   std::unordered_map<std::string, int> key_running_;
   std::unordered_map<std::string, int> key_held_;
+  // Keys of which earlier ones were read later than what was ready then: from which id on, and the
+  // arrivals at that time.
+  struct Reread {
+    std::uint64_t sequence = 0;
+    JobId from = 0;
+  };
+  std::unordered_map<std::string, Reread> reread_;
   std::map<std::string, int, std::less<>> queue_running_;
   std::map<std::string, int, std::less<>> queue_limits_;
   std::unordered_map<std::string, Bucket> buckets_;

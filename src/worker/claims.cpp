@@ -37,7 +37,8 @@ Claims::Run Claims::end(const Claim* run) {
 }
 
 void Claims::recall(const Claim* run) {
-  claimed_.erase(run->row().at.id);
+  const auto mine = claimed_.find(run->row().at.id);
+  if (mine != claimed_.end() && mine->second.running == run) claimed_.erase(mine);
   running_.erase(run);
 }
 
@@ -45,14 +46,14 @@ void Claims::comes_again(JobId job, std::chrono::milliseconds in) {
   if (const auto mine = claimed_.find(job); mine != claimed_.end()) mine->second.comes_again = in;
 }
 
-void Claims::comes_again(core::BootTime at) { comes_again_at_ = std::max(comes_again_at_, at); }
+void Claims::expect_again_by(core::BootTime at) { comes_again_at_ = std::max(comes_again_at_, at); }
 
 void Claims::over(const JobKey& job) {
   scheduler_.forget(job);
   // What is not among them was dropped with its lane.
   const auto mine = claimed_.find(job.id);
   if (mine == claimed_.end() || mine->second.key != job) return;
-  if (const auto in = mine->second.comes_again; in.count() > 0) comes_again(clock_.now() + in);
+  if (const auto in = mine->second.comes_again; in.count() > 0) expect_again_by(clock_.now() + in);
   auto* lane = lanes_.find(mine->second.lane);
   claimed_.erase(mine);
   if (!lane) return;
@@ -76,14 +77,14 @@ void Claims::drop_lane(feed::Slice lane) {
   }
 }
 
-std::optional<Cancelled> Claims::cancel(JobId job) {
+std::optional<Cancellation> Claims::cancel(JobId job) {
   const auto claimed = claimed_.find(job);
   if (claimed == claimed_.end()) return std::nullopt;
   auto* claim = claimed->second.running;
-  if (!claim) return Cancelled::kNotYet;  // it has just ended, and may come again
+  if (!claim) return Cancellation::kNotYet;  // it has just ended, and may come again
   const bool before = std::exchange(claim->cancelled, true);
   ask_to_stop(*claim);
-  return before ? Cancelled::kDone : Cancelled::kStopping;
+  return before ? Cancellation::kDone : Cancellation::kStopping;
 }
 
 void Claims::ask_all_to_stop() {

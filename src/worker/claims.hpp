@@ -21,7 +21,7 @@
 namespace relevo::worker {
 
 // What became of the wish to cancel a job.
-enum class Cancelled {
+enum class Cancellation {
   kNotYet,    // to be tried again
   kStopping,  // it runs, and was asked to stop just now
   kDone,      // there is nothing more to do
@@ -50,7 +50,7 @@ class Claims {
   // The run did not count: the job comes again, so long after its end is written.
   void comes_again(JobId job, std::chrono::milliseconds in);
   // So do jobs of a lost holder, by this time.
-  void comes_again(core::BootTime at);
+  void expect_again_by(core::BootTime at);
   // By when all of them are due.
   core::BootTime comes_again_at() const { return comes_again_at_; }
   // The end of a job is written, or is no matter of ours any more.
@@ -59,7 +59,7 @@ class Claims {
   void drop_lane(feed::Slice lane);
 
   // nullopt: it is not claimed.
-  std::optional<Cancelled> cancel(JobId job);
+  std::optional<Cancellation> cancel(JobId job);
   void ask_all_to_stop();
 
  private:

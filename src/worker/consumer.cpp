@@ -253,9 +253,9 @@ void Consumer::watch_calls() {
     const auto now = to_.clock.now();
     for (auto* call : calls_) {
       if (now - call->begun < options_.timeout) continue;
-      if (!call->late_since) call->late_since = now;
+      if (!call->asked_at) call->asked_at = now;
       if (!call->stop.stop_requested()) late.push_back(call->stop);
-      if (replacing_ || now - *call->late_since < options_.give_up) continue;
+      if (replacing_ || now - *call->asked_at < options_.give_up) continue;
       replace = replacing_ = true;
     }
   }

@@ -35,7 +35,7 @@ class Consumer::Call {
 
   const core::BootTime begun;
   std::stop_source stop;
-  std::optional<core::BootTime> late_since;  // by then it was asked to stop
+  std::optional<core::BootTime> asked_at;  // to stop, by the time limit
 
  private:
   Consumer& consumer_;

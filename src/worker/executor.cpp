@@ -130,7 +130,7 @@ std::size_t Executor::room() const {
 }
 
 // Runs at its endpoint, without a thread of the pool.
-bool Executor::is_remote(const Claim& claim) const {
+bool Executor::runs_remotely(const Claim& claim) const {
   const bool isolated = claim.row().crashes > 0 && isolation_;
   return claim.kind && claim.kind->remote && !isolated && !claim.expired;
 }
@@ -140,7 +140,7 @@ void Executor::start(std::span<Claim* const> claims) {
   {
     std::lock_guard lock(mutex_);
     for (auto* claim : claims) {
-      if (is_remote(*claim)) continue;
+      if (runs_remotely(*claim)) continue;
       queue_.push_back(claim);
       ++queued;
     }
@@ -155,7 +155,7 @@ void Executor::start(std::span<Claim* const> claims) {
   }
   if (queued == claims.size()) return;
   for (auto* claim : claims) {
-    if (is_remote(*claim)) start_remote(*claim);
+    if (runs_remotely(*claim)) start_remote(*claim);
   }
 }
 
@@ -181,7 +181,7 @@ void Executor::collect(std::vector<Ended>& ended) {
   }
   for (auto i = first; i < ended.size(); ++i) {
     --in_flight_;
-    if (is_remote(*ended[i].claim)) continue;
+    if (runs_remotely(*ended[i].claim)) continue;
     --pool_in_flight_;
     ++pool_ended_;
   }

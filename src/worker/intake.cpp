@@ -9,6 +9,7 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
 constexpr auto kTickEvery = 25ms;
+constexpr auto kFullAgain = 5ms;         // until there may be room for what is due
 constexpr std::size_t kMostReads = 256;  // of a class, whose rows still stand ready
 constexpr std::size_t kPageOfKey = 100;
 
@@ -53,15 +54,20 @@ void Intake::leave(feed::Slice lane) {
   for (auto& reader : windows_) reader.remove(lane);
 }
 
-void Intake::look_at_all() {
+void Intake::lanes_added() {
   due_ = {};
   due_incomplete_ = true;
   next_look_ = {};
 }
 
-void Intake::look_for_due() { next_due_ = {}; }
+void Intake::due_changed() { next_due_ = {}; }
 
-core::BootTime Intake::next_time() const { return std::min(next_look_, next_due_); }
+core::BootTime Intake::next_time() const {
+  if (lanes_.empty()) return core::BootTime::max();
+  const bool looks = std::any_of(windows_.begin(), windows_.end(),
+                                 [](const Windows& reader) { return reader.wants_look(); });
+  return looks ? std::min(next_look_, next_due_) : next_due_;
+}
 
 bool Intake::read() {
   if (lanes_.empty()) return false;
@@ -76,11 +82,12 @@ bool Intake::read_due() {
   if (!due_incomplete_ && now < next_due_) return false;
   const auto working = lanes_.working();
   bool read = false;
+  bool full = false;
   due_incomplete_ = false;
   for (int c = 0; c < kClasses; ++c) {
     auto& cursor = due_[static_cast<std::size_t>(c)];
     if (!scheduler_.has_room_for_due(c)) {
-      due_incomplete_ = true;
+      full = true;
       continue;
     }
     const auto page = jobs_.due(c, cursor, working);
@@ -88,7 +95,9 @@ bool Intake::read_due() {
     if (page.scanned_to) cursor = *page.scanned_to;
     due_incomplete_ |= !page.complete;
   }
-  if (!due_incomplete_) {
+  if (full) {
+    next_due_ = clock_.now() + kFullAgain;
+  } else if (!due_incomplete_) {
     const auto in = jobs_.next_due(due_);
     next_due_ = clock_.now() + std::clamp<milliseconds>(in.value_or(10s), 1ms, 10s);
   }

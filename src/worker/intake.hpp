@@ -34,14 +34,16 @@ class Intake {
   Intake(JobSession& session, HeldLanes& lanes, Scheduler& scheduler,
          const DatabaseClock& database_clock, Polls polls, core::Log& log,
          const core::Clock& clock);
+  Intake(const Intake&) = delete;
+  Intake& operator=(const Intake&) = delete;
 
   // Starts reading a lane where it stands.
   void enter(HeldLane& lane);
   void leave(feed::Slice lane);
   // Lanes came in: what fell due there meanwhile has no change that a window would show.
-  void look_at_all();
+  void lanes_added();
   // Jobs were given another time: the due index is asked at once.
-  void look_for_due();
+  void due_changed();
 
   // At most a page of each class and sort; whether there was something.
   bool read();

@@ -126,7 +126,7 @@ bool LaneShare::take(Connected& connected, std::size_t share) {
   }
   held_before_.insert(taken.begin(), taken.end());
   for (const auto slice : taken) connected.intake.enter(*lanes_.find(slice));
-  connected.intake.look_at_all();
+  connected.intake.lanes_added();
   log_.info("lanes held", {{"lanes", lanes_.size()}, {"taken", taken.size()}});
   return true;
 }
@@ -166,8 +166,8 @@ std::optional<std::size_t> LaneShare::settle(Connected& connected, HeldLane& lan
   if (!lane.must_settle) lane.unsettled.clear();
   if (crash && handed_on > 0) {
     metrics_.crash_attempts(handed_on);
-    connected.intake.look_for_due();
-    claims_.comes_again(clock_.now() + kCrashBackoff);
+    connected.intake.due_changed();
+    claims_.expect_again_by(clock_.now() + kCrashBackoff);
   }
   return handed_on;
 }

@@ -40,7 +40,7 @@ class LaneShare {
             Claims& claims, Metrics& metrics, core::Log& log, const core::Clock& clock);
 
   // The connection is gone. Lanes nobody else took until there is another go on where they were:
-  // their running jobs are still ours. What was read and not started is read again.
+  // their running jobs are still ours.
   void disconnected();
   void reconnected(Connected& connected);
 

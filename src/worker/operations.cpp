@@ -23,7 +23,7 @@ void Operations::begin(std::span<const Signal> signals) {
   }
 }
 
-bool Operations::step(JobReader& jobs, const Cancel& cancel) {
+bool Operations::step(JobReader& jobs, const CancelJob& cancel) {
   if (!current_) return false;
   std::erase_if(current_->lanes, [&](const auto& asked) {
     const auto* lane = lanes_.find(asked.first);
@@ -50,7 +50,7 @@ bool Operations::step(JobReader& jobs, const Cancel& cancel) {
 }
 
 // Returns after which job the next page begins; nullopt: there is none.
-std::optional<JobId> Operations::apply_page(JobReader& jobs, const Cancel& cancel, JobId after) {
+std::optional<JobId> Operations::apply_page(JobReader& jobs, const CancelJob& cancel, JobId after) {
   std::vector<feed::Lease> leases;
   std::vector<JobId> held;
   for (const auto& [slice, asked] : current_->lanes) {
@@ -62,8 +62,8 @@ std::optional<JobId> Operations::apply_page(JobReader& jobs, const Cancel& cance
   bool missed = page.missed;
   for (const auto id : page.running) {
     const auto cancelled = cancel(id);
-    if (cancelled == Cancelled::kStopping) ++current_->stopping;
-    missed |= cancelled == Cancelled::kNotYet;
+    if (cancelled == Cancellation::kStopping) ++current_->stopping;
+    missed |= cancelled == Cancellation::kNotYet;
   }
   if (missed) current_->again.push_back(after);
   return page.last_id;

@@ -26,15 +26,15 @@ namespace relevo::worker {
 
 class Operations {
  public:
-  using Cancel = std::function<Cancelled(JobId)>;
+  using CancelJob = std::function<Cancellation(JobId)>;
 
   Operations(HeldLanes& lanes, Scheduler& scheduler, const core::Clock& clock)
       : lanes_(lanes), scheduler_(scheduler), clock_(clock) {}
 
   // Begins the first operation that the signals ask for, unless one is under way.
   void begin(std::span<const Signal> signals);
-  // The next page. cancel: called for jobs that match and run. False: there was nothing to do.
-  bool step(JobReader& jobs, const Cancel& cancel);
+  // The next page. cancel: called for jobs that match and run. False: there was nothing to do now.
+  bool step(JobReader& jobs, const CancelJob& cancel);
   // The signals stand: it begins anew.
   void forget() { current_.reset(); }
 
@@ -52,7 +52,7 @@ class Operations {
     std::size_t stopping = 0;  // asked to stop, and not told of yet
   };
 
-  std::optional<JobId> apply_page(JobReader& jobs, const Cancel& cancel, JobId after);
+  std::optional<JobId> apply_page(JobReader& jobs, const CancelJob& cancel, JobId after);
   void tell(JobReader& jobs);
 
   HeldLanes& lanes_;

@@ -45,6 +45,12 @@ constexpr std::size_t kLargePayloads = 8 << 20;  // bytes fetched for one claim
 constexpr milliseconds kPutBackDelay{50};
 
 const Outcome kCancelled = Cancel{"cancelled while it ran"};
+const Outcome kDeaf = Retry{"ran into its time limit and did not stop", std::nullopt};
+
+// What the metrics call the kind.
+std::string_view kind_of(const Claim& claim) {
+  return claim.kind ? std::string_view(claim.kind->pattern) : std::string_view("unknown");
+}
 
 }  // namespace
 
@@ -69,12 +75,13 @@ class Worker::Loop {
 
   void collect_ended();
   std::string_view end(Ended& ended);
+  std::string_view conclude(const Claim& claim, const Outcome& outcome, RunTimes times);
   void write_results();
   void put_back(const JobRow& row, const std::string& reason, RunTimes times);
 
   void refresh_controls();
   void apply_signals();
-  Cancelled cancel(JobId id);
+  Cancellation cancel(JobId id);
   void settle_doubts();
   void edit(const Signal& signal);
 
@@ -198,8 +205,10 @@ void Worker::Loop::disconnect(std::string_view reason) {
   ready = false;
   outage_.failed(reason);
   share_.disconnected();
-  give_up_claiming();
   operations_.forget();
+  // What was read and not started is read again. In this order: jobs that wait point into the
+  // reads.
+  give_up_claiming();
   scheduler_.forget_waiting();
   lanes_.forget_reads();
 }
@@ -248,8 +257,7 @@ void Worker::Loop::collect_ended() {
   std::vector<EndedJob> told;
   told.reserve(ended_.size());
   for (auto& one : ended_) {
-    const auto* entry = one.claim->kind;
-    const auto kind = entry ? std::string_view(entry->pattern) : std::string_view("unknown");
+    const auto kind = kind_of(*one.claim);
     told.push_back({kind, end(one), one.ran});
   }
   to_.metrics.jobs_ended(told);
@@ -297,12 +305,18 @@ std::string_view Worker::Loop::end(Ended& ended) {
              claim->stop.stop_requested()) {
     ended.outcome = Snooze{0ms};  // asked to stop by the end of the process: not its fault
   }
-  auto verdict = judge_.judge(row, policy, ended.outcome, times);
+  return conclude(*claim, ended.outcome, times);
+}
+
+// The end is on its way to the table. Returns what the metrics call it.
+std::string_view Worker::Loop::conclude(const Claim& claim, const Outcome& outcome,
+                                        RunTimes times) {
+  auto verdict = judge_.judge(claim.row(), claim.policy(), outcome, times);
   const auto* failure = std::get_if<Failure>(&verdict);
   const bool dies = failure && failure->then == AfterFailure::kDead;
-  if (dies) deaths_.tell(row, "dead", failure->error.value_or(""));
+  if (dies) deaths_.tell(claim.row(), "dead", failure->error.value_or(""));
   finisher_.add(std::move(verdict));
-  return dies ? "dead" : outcome_name(ended.outcome);
+  return dies ? "dead" : outcome_name(outcome);
 }
 
 void Worker::Loop::put_back(const JobRow& row, const std::string& reason, RunTimes times) {
@@ -374,7 +388,7 @@ void Worker::Loop::apply_signals() {
     }
     // What a lost lane is asked for is its next holder's to do.
     if (to_.leases.trusted_until(signal.lane) <= to_.clock.now()) continue;
-    if (signal.kind == SignalKind::kCancel && cancel(signal.subject) == Cancelled::kNotYet) {
+    if (signal.kind == SignalKind::kCancel && cancel(signal.subject) == Cancellation::kNotYet) {
       continue;
     }
     if (signal.kind == SignalKind::kRetryNow) sooner.push_back(signal.subject);
@@ -384,15 +398,15 @@ void Worker::Loop::apply_signals() {
   if (!done.empty()) connected_->session.jobs->signals_done(done);
 }
 
-Cancelled Worker::Loop::cancel(JobId id) {
+Cancellation Worker::Loop::cancel(JobId id) {
   if (const auto cancelled = claims_.cancel(id)) return *cancelled;
   // The row first: one that somebody has locked is still to be run.
   auto& jobs = *connected_->session.jobs;
   if (!jobs.cancel_waiting(lanes_.leases(), id, "cancelled before it ran")) {
-    return jobs.lives(id) ? Cancelled::kNotYet : Cancelled::kDone;
+    return jobs.lives(id) ? Cancellation::kNotYet : Cancellation::kDone;
   }
   (void)scheduler_.remove(id);
-  return Cancelled::kDone;
+  return Cancellation::kDone;
 }
 
 // No job starts between the change of its row and its removal here: one thread does both.
@@ -562,9 +576,11 @@ void Worker::Loop::watch_handlers() {
   executor_.keep_time(now, [this](const Claim& claim) {
     auto run = claims_.end(&claim);
     if (run.ours) {
-      finisher_.add(judge_.judge(claim.row(), claim.policy(),
-                                 Retry{"ran into its time limit and did not stop", std::nullopt},
-                                 {claim.waited, claim.timeout()}));
+      const auto& outcome = claim.cancelled ? kCancelled : kDeaf;
+      const EndedJob told{kind_of(claim), conclude(claim, outcome, {claim.waited, claim.timeout()}),
+                          claim.timeout()};
+      to_.metrics.jobs_ended({&told, 1});
+      to_.metrics.jobs_running(claims_.running());
     }
     return std::move(run.claim);
   });

@@ -104,12 +104,12 @@ TEST(WorkerClaims, AreCancelledOnceWhileTheyRun) {
   World w;
   EXPECT_FALSE(w.claims.cancel(1)) << "not claimed";
   auto* run = w.claim(1);
-  EXPECT_EQ(w.claims.cancel(1), Cancelled::kStopping);
+  EXPECT_EQ(w.claims.cancel(1), Cancellation::kStopping);
   EXPECT_TRUE(run->cancelled);
   EXPECT_TRUE(run->stop.stop_requested());
-  EXPECT_EQ(w.claims.cancel(1), Cancelled::kDone);
+  EXPECT_EQ(w.claims.cancel(1), Cancellation::kDone);
   (void)w.claims.end(run);
-  EXPECT_EQ(w.claims.cancel(1), Cancelled::kNotYet) << "it may come again";
+  EXPECT_EQ(w.claims.cancel(1), Cancellation::kNotYet) << "it may come again";
 }
 
 TEST(WorkerClaims, TellWhenTheLastComesAgainThatDidNotCount) {
@@ -121,8 +121,8 @@ TEST(WorkerClaims, TellWhenTheLastComesAgainThatDidNotCount) {
   EXPECT_EQ(w.claims.comes_again_at(), w.clock.now() + 500ms) << "after its end was written";
   w.claims.over({2, 7});
   EXPECT_EQ(w.claims.comes_again_at(), w.clock.now() + 500ms) << "that one counted";
-  w.claims.comes_again(w.clock.now() + 1s);
-  w.claims.comes_again(w.clock.now());
+  w.claims.expect_again_by(w.clock.now() + 1s);
+  w.claims.expect_again_by(w.clock.now());
   EXPECT_EQ(w.claims.comes_again_at(), w.clock.now() + 1s);
 }
 

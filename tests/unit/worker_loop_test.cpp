@@ -128,6 +128,14 @@ class Process {
                    while (!context.stop().stop_requested()) std::this_thread::yield();
                    return retry("stopped");
                  }));
+    KindPolicy short_time;
+    short_time.timeout = 20ms;
+    registry.add("deaf", std::make_unique<Handler>([this, &runs](const Job& job, Context&) {
+                   runs.add(job.id);
+                   while (!hears) std::this_thread::yield();
+                   return retry("at last");
+                 }),
+                 short_time);
     Options options;
     options.lanes = kLanes;
     options.threads = 2;
@@ -150,10 +158,12 @@ class Process {
     worker->start();
   }
   ~Process() {
+    hears = true;
     worker->stop();
     leases.stop();
   }
 
+  std::atomic<bool> hears{false};  // whether "deaf" ends
   ShiftedClock clock;
   MutedLog log;
   CountedMetrics metrics;
@@ -373,6 +383,27 @@ TEST(WorkerLoop, StopsWithAHandlerThatDoesNotAndGivesItsJobToTheNext) {
   EXPECT_EQ(left.front().attempts, 0);
   EXPECT_EQ(left.front().crashes, 0);
   for (const auto& lane : w.jobs.lanes()) EXPECT_TRUE(lane.open.empty());
+}
+
+TEST(WorkerLoop, RunsNoCancelledJobAgainWhoseHandlerWasGivenUp) {
+  World w;
+  test::FakeJobs::Row row;
+  row.kind = "deaf";
+  Process one(w.jobs, w.runs, w.alive, "one", false);
+  const auto cancelled = w.jobs.put(row);
+  const auto other = w.jobs.put(row);
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.runs.of(cancelled) == 1 && w.runs.of(other) == 1; }, 2ms));
+  w.jobs.cancel(cancelled);
+  // Both are given up: one is over, the other waits for its next attempt.
+  ASSERT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().size() == 1; }, 2ms));
+  EXPECT_EQ(w.jobs.rows().front().at.id, other);
+  EXPECT_TRUE(eventually(
+      20s, [&] { return w.jobs.rows().front().attempts == 1; }, 2ms));
+  EXPECT_EQ(one.metrics.of("deaf cancelled"), 1);
+  EXPECT_EQ(one.metrics.of("deaf retry"), 1);
+  EXPECT_EQ(w.runs.of(cancelled), 1);
 }
 
 // ---- until it is empty

@@ -50,7 +50,7 @@ struct World {
   Scheduler scheduler{registry};
   HeldLanes lanes;
   Operations operations{lanes, scheduler, clock};
-  Cancelled answer = Cancelled::kStopping;
+  Cancellation answer = Cancellation::kStopping;
   std::vector<JobId> asked;
 };
 
@@ -114,7 +114,7 @@ TEST(WorkerOperations, CountARunningJobOnceHoweverOftenItIsAsked) {
   w.begin();
   w.steps();
   w.jobs.unlock(locked);
-  w.answer = Cancelled::kDone;
+  w.answer = Cancellation::kDone;
   w.clock.advance(20ms);
   w.steps();
   EXPECT_THAT(w.asked, ElementsAre(running, running));
@@ -128,13 +128,13 @@ TEST(WorkerOperations, AskARunThatIsJustEndingUntilItIsKnownWhatBecomesOfIt) {
   w.start(ending);
   const auto id = w.jobs.operate(true, "count");
   w.begin();
-  w.answer = Cancelled::kNotYet;
+  w.answer = Cancellation::kNotYet;
   for (int i = 0; i < 5; ++i) {
     w.steps();
     w.clock.advance(20ms);
   }
   EXPECT_EQ(w.jobs.operation(id).lanes_left, kLanes);
-  w.answer = Cancelled::kDone;
+  w.answer = Cancellation::kDone;
   w.steps();
   EXPECT_EQ(w.jobs.operation(id).lanes_left, 0);
   EXPECT_EQ(w.jobs.operation(id).stopping, 0);

@@ -31,7 +31,7 @@ namespace relevo::worker {
 struct Claim {
   std::unique_ptr<JobRecord> job;
   const KindEntry* kind = nullptr;  // nullptr: no handler here
-  std::uint64_t sequence = 0;       // its place among what the scheduler had
+  std::uint64_t sequence = 0;       // its place in the order of arrival
   std::chrono::milliseconds waited{0};
   std::stop_source stop;
   bool cancelled = false;  // somebody asked for it while it ran
@@ -113,7 +113,7 @@ class Executor {
   struct Slot;
   class RunContext;
 
-  bool is_remote(const Claim& claim) const;
+  bool runs_remotely(const Claim& claim) const;
   void add_thread();
   void run_thread(const std::shared_ptr<Slot>& slot);
   // What a thread took off the queue. Until begin() said that they are still its own, the claims

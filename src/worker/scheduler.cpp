@@ -911,7 +911,10 @@ void Scheduler::take_of_key(const Cause& cause, const Refill& refill, const JobR
       scanned_to = before(row.at);
       break;
     }
-    if (!some) reread_[cause.value] = {sequence_, row.at.id};
+    if (!some) {
+      if (reread_.size() >= kMostCauses) reread_.clear();  // of jobs that were removed since
+      reread_[cause.value] = {sequence_, row.at.id};
+    }
     some = true;
     keep(Item{std::make_unique<JobRecord>(row), registry_.find(row.kind), nullptr, ++sequence_},
          cause);

@@ -30,7 +30,7 @@ Json to_json(const postgres::DeadEventRow& row) {
           {"aggregate_id", row.aggregate_id},
           {"event_type", row.event_type},
           {"topic", row.topic.empty() ? Json() : Json(row.topic)},
-          {"payload_bytes", row.payload_bytes ? Json(*row.payload_bytes) : Json()},
+          {"payload_bytes", json_or_null(row.payload_bytes)},
           {"error", row.error},
           {"attempts", row.attempts},
           {"shard", row.shard},

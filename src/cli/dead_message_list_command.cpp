@@ -79,9 +79,9 @@ int show(const ShowOptions& options, const Invocation& invocation) {
   const auto& [row, key, payload, headers, attempt_log] = found[0];
   if (options.json) {
     auto json = to_json(row);
-    json["key"] = key ? Json(*key) : Json();
+    json["key"] = json_or_null(key);
     json["headers"] = Json::parse(headers);
-    json["payload"] = payload ? Json(*payload) : Json();
+    json["payload"] = json_or_null(payload);
     json["attempt_log"] = Json::parse(attempt_log);
     invocation.out.print(json_line(json));
     return exit_code::kOk;

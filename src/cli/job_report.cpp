@@ -73,7 +73,7 @@ void add_jobs_json(Json& status, const std::optional<JobLook>& look) {
   if (look) {
     lanes = Json::array();
     for (const auto& one : look->lanes) {
-      lanes.push_back({{"holder", one.holder ? Json(*one.holder) : Json()},
+      lanes.push_back({{"holder", json_or_null(one.holder)},
                        {"lanes", one.lanes},
                        {"running", one.running},
                        {"behind_seconds", std::chrono::duration<double>(one.behind).count()}});

@@ -11,11 +11,6 @@
 namespace relevo::cli {
 namespace {
 
-template <typename Value>
-Json json_or_null(const std::optional<Value>& value) {
-  return value ? Json(*value) : Json();
-}
-
 Json time_json(const std::optional<core::WallTime>& time) {
   return time ? Json(iso_time(*time)) : Json();
 }

@@ -39,7 +39,7 @@ int print_status(const Invocation& invocation, bool json) {
     all.push_back({{"version", migration.version},
                    {"name", migration.name},
                    {"state", state_of(migration)},
-                   {"applied_at", migration.applied_at ? Json(*migration.applied_at) : Json()}});
+                   {"applied_at", json_or_null(migration.applied_at)}});
     table.add({std::to_string(migration.version), migration.name, state_of(migration),
                migration.applied_at.value_or("")});
   }

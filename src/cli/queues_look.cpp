@@ -108,7 +108,7 @@ Json queues_json(const QueuesLook& look) {
          {"oldest_age_seconds", age ? Json(std::chrono::duration<double>(*age).count()) : Json()},
          {"dead", line.dead},
          {"paused", line.paused},
-         {"concurrency", line.concurrency ? Json(*line.concurrency) : Json()}});
+         {"concurrency", json_or_null(line.concurrency)}});
   }
   return queues;
 }

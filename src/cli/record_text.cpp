@@ -62,7 +62,7 @@ std::string record_json(const kafka::ReadRecord& record, bool with_payload) {
            {"topic", record.topic},
            {"partition", record.partition},
            {"offset", record.offset},
-           {"key", record.key ? Json(*record.key) : Json()},
+           {"key", json_or_null(record.key)},
            {"type", text(header(record, "ce_type"))},
            {"id", text(header(record, "ce_id"))},
            {"size", record.value ? Json(record.value->size()) : Json()},
@@ -70,7 +70,7 @@ std::string record_json(const kafka::ReadRecord& record, bool with_payload) {
   if (with_payload) {
     const bool as_text = !record.value || is_utf8(*record.value);
     if (as_text) {
-      out["payload"] = record.value ? Json(*record.value) : Json();
+      out["payload"] = json_or_null(record.value);
     } else {
       out["payload_base64"] = base64(*record.value);
     }

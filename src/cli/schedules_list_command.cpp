@@ -29,14 +29,12 @@ Json time_json(const std::optional<core::WallTime>& time) {
   return time ? Json(iso_time(*time)) : Json();
 }
 
-Json text_json(const std::optional<std::string>& text) { return text ? Json(*text) : Json(); }
-
 Json to_json(const postgres::ScheduleStatus& schedule) {
   const auto& definition = schedule.definition;
   const auto& timing = definition.timing;
   const auto problem = problem_of(schedule);
   return {{"name", definition.name},
-          {"cron", text_json(timing.cron)},
+          {"cron", json_or_null(timing.cron)},
           {"every", timing.every ? Json(interval_text(*timing.every)) : Json()},
           {"at", time_json(timing.at)},
           {"time_zone", timing.time_zone},
@@ -45,19 +43,19 @@ Json to_json(const postgres::ScheduleStatus& schedule) {
           {"payload", Json::parse(definition.payload, nullptr, false)},
           {"headers", Json::parse(definition.headers, nullptr, false)},
           {"priority", definition.priority},
-          {"unique_key", text_json(definition.unique_key)},
-          {"concurrency_key", text_json(definition.concurrency_key)},
-          {"rate_key", text_json(definition.rate_key)},
-          {"tenant", text_json(definition.tenant)},
+          {"unique_key", json_or_null(definition.unique_key)},
+          {"concurrency_key", json_or_null(definition.concurrency_key)},
+          {"rate_key", json_or_null(definition.rate_key)},
+          {"tenant", json_or_null(definition.tenant)},
           {"missed", definition.missed},
           {"missed_max", definition.missed_max},
           {"paused", schedule.paused},
           {"origin", schedule.origin},
           {"last_tick", time_json(schedule.last_tick)},
           {"next_tick", time_json(schedule.next_tick)},
-          {"last_job", schedule.last_job ? Json(*schedule.last_job) : Json()},
-          {"last_state", text_json(schedule.last_state)},
-          {"problem", text_json(problem)}};
+          {"last_job", json_or_null(schedule.last_job)},
+          {"last_state", json_or_null(schedule.last_state)},
+          {"problem", json_or_null(problem)}};
 }
 
 std::string next_text(const postgres::ScheduleStatus& schedule) {

@@ -77,7 +77,7 @@ void add_events_json(Json& status, const std::optional<EventLook>& look,
     shards = Json::array();
     for (const auto& shard : look->shards) {
       shards.push_back({{"shard", shard.shard},
-                        {"holder", shard.holder ? Json(*shard.holder) : Json()},
+                        {"holder", json_or_null(shard.holder)},
                         {"epoch", shard.epoch},
                         {"tick_a", shard.tick_a},
                         {"tick_b", shard.tick_b},
@@ -90,7 +90,7 @@ void add_events_json(Json& status, const std::optional<EventLook>& look,
     }
   }
   status["backlog"] = std::move(backlog);
-  status["published_per_second"] = rate ? Json(*rate) : Json();
+  status["published_per_second"] = json_or_null(rate);
   status["shards"] = std::move(shards);
   status["dead_events"] = std::move(dead);
   status["waiting_aggregates"] = look ? Json(look->waiting_aggregates) : Json();

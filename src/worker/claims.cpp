@@ -8,7 +8,7 @@ namespace {
 
 void ask_to_stop(Claim& claim) {
   claim.stop.request_stop();
-  if (claim.kind && claim.kind->remote) claim.kind->remote->abandon(claim.job->job());
+  if (is_remote(claim.kind)) claim.kind->remote->abandon(claim.job->job());
 }
 
 }  // namespace

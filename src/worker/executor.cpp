@@ -132,7 +132,7 @@ std::size_t Executor::room() const {
 // Runs at its endpoint, without a thread of the pool.
 bool Executor::runs_remotely(const Claim& claim) const {
   const bool isolated = claim.row().crashes > 0 && isolation_;
-  return claim.kind && claim.kind->remote && !isolated && !claim.expired;
+  return is_remote(claim.kind) && !isolated && !claim.expired;
 }
 
 void Executor::start(std::span<Claim* const> claims) {

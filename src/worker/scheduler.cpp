@@ -38,9 +38,6 @@ bool covers(std::string_view pattern, std::string_view name) {
   return pattern == name;
 }
 
-// Its jobs run at an endpoint, in a group of their own.
-bool is_remote(const KindEntry* kind) { return kind && kind->remote; }
-
 Cursor before(Cursor at) { return {at.xid, at.id - 1}; }
 
 std::size_t index(int job_class) { return static_cast<std::size_t>(job_class); }
@@ -383,8 +380,7 @@ bool Scheduler::take_token(const std::string& key, core::BootTime now) {
   return true;
 }
 
-// What stands in the way of a start; takes a token when nothing does.
-// The rate is asked apart, since asking it draws a token.
+// What stands in the way of a start, but for the rate: to ask that draws a token.
 std::optional<Scheduler::Cause> Scheduler::obstacle(const Item& item) {
   const auto& row = item.job->row();
   if (auto pause = pause_of(row)) return pause;

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -345,7 +346,7 @@ void Worker::Loop::write_results() {
     const auto key = claim->job->key();
     const bool ours = std::find(still.begin(), still.end(), key.id) != still.end();
     if (ours && claim->cancelled) {
-      finisher_.add(judge_.judge(claim->row(), claim->policy(), kCancelled, {claim->waited, 0ms}));
+      (void)conclude(*claim, kCancelled, {claim->waited, 0ms});
     } else if (ours) {
       put_back(claim->row(), "its row was locked by somebody else", {});
     } else {

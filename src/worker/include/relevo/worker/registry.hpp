@@ -39,6 +39,9 @@ struct KindEntry {
   std::shared_ptr<RemoteHandler> remote;
 };
 
+// Its jobs run at an endpoint. nullptr: there is no handler.
+inline bool is_remote(const KindEntry* kind) { return kind && kind->remote; }
+
 class Registry {
  public:
   // kind: exact, or ending in ".*" or "*" for all that begin so. Throws std::invalid_argument when
